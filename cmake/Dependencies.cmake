@@ -1,0 +1,35 @@
+# Every third-party package of the project, with the lowest version that we test. All of them are
+# Debian bookworm packages (scripts/bootstrap.sh); nothing is fetched at configure or build time.
+find_package(Threads REQUIRED)
+find_package(absl REQUIRED)                       # 20220623
+find_package(spdlog 1.10 REQUIRED)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(CLI11 2.1 REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
+find_package(ICU 72 REQUIRED COMPONENTS uc)
+find_package(Protobuf 3.21 REQUIRED)
+find_package(gRPC 1.51 REQUIRED)
+find_package(prometheus-cpp REQUIRED)            # 1.0.1, the package states no version
+find_package(LibLZMA REQUIRED)
+find_package(GTest 1.12 REQUIRED)
+
+# Debian's TorchConfig.cmake pulls in targets of packages that libtorch-dev does not depend on, so
+# the three libraries are named here.
+option(DRAGOMAN_WITH_TORCH "Build the libtorch backbone, the trainer and what needs them" ON)
+if(DRAGOMAN_WITH_TORCH)
+  find_path(TORCH_INCLUDE_DIR torch/csrc/api/include/torch/torch.h REQUIRED)
+  find_library(TORCH_LIBRARY torch REQUIRED)
+  find_library(TORCH_CPU_LIBRARY torch_cpu REQUIRED)
+  find_library(C10_LIBRARY c10 REQUIRED)
+  add_library(torch_external INTERFACE)
+  target_include_directories(torch_external SYSTEM INTERFACE
+    ${TORCH_INCLUDE_DIR} ${TORCH_INCLUDE_DIR}/torch/csrc/api/include)
+  target_link_libraries(torch_external INTERFACE ${TORCH_LIBRARY} ${TORCH_CPU_LIBRARY}
+                                                 ${C10_LIBRARY})
+  add_library(torch::torch ALIAS torch_external)
+endif()
+
+# The gRPC reflection plugin registers itself by a static constructor; --as-needed would drop it.
+add_library(grpc_reflection_external INTERFACE)
+target_link_libraries(grpc_reflection_external INTERFACE
+  -Wl,--no-as-needed gRPC::grpc++_reflection -Wl,--as-needed)

@@ -1,0 +1,49 @@
+// One packed step: rows of any mix of streams, in the terms of group position encoding
+// (arXiv 2505.16983).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "model/api/model_config.h"
+
+namespace dragoman::model {
+
+// Name of an open stream inside one backbone. Never reused while the backbone lives.
+using StreamId = int64_t;
+
+// Side A holds prompt, source and end-of-source marker; side B holds header and target.
+enum class Side : uint8_t { kSource = 0, kTarget = 1 };
+
+// Rows of one stream and side appear in append order; rows of both sides of a stream may share a
+// step. At each layer all keys and values of the step are written before any row attends, so a
+// target row may see source rows of the same step.
+struct StepRow {
+  TokenId token = 0;
+  StreamId stream = 0;
+  Side side = Side::kSource;
+  int32_t position = 0;   // group position: A index, or phi + B index
+  int32_t src_vis = -1;   // side B: source tokens (prompt not counted) visible to the row; A: -1
+  bool want_logits = false;
+};
+
+struct StepBatch {
+  std::vector<StepRow> rows;
+  // The position and monotone-visibility checks are the layout rule of group position encoding.
+  // Reproduction modes (batch positions, ablations) reuse the call with the checks off.
+  bool check_layout = true;
+};
+
+// Result of one step. Reused between steps so that its memory is allocated once.
+struct StepOutput {
+  int64_t vocab_size = 0;
+  std::vector<float> logits;   // [rows with want_logits, vocab_size], in row order
+
+  size_t num_rows() const {
+    return vocab_size == 0 ? 0 : logits.size() / static_cast<size_t>(vocab_size);
+  }
+  const float* row(size_t index) const { return logits.data() + index * vocab_size; }
+};
+
+}  // namespace dragoman::model

@@ -1,0 +1,107 @@
+// Continuous batching over open sequences: one engine thread plans, forwards, samples and asks the
+// policies (streaming.md section 6). Commands arrive through a mailbox, results leave through the
+// sink of each sequence. The engine knows no text, no network and no flags.
+//
+// Threads: Open, Append, Finish, Flush, EndSegment, Remove, SetPaused and stats() are thread-safe
+// and never block on a step. The rest belongs to the engine thread. Tests drive RunOneStep()
+// without a thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "model/api/backbone.h"
+#include "model/api/stream_layout.h"
+#include "model/engine/engine_observer.h"
+#include "model/engine/sequence_event.h"
+#include "model/policy/policy.h"
+
+namespace dragoman::model {
+
+// One source word, already encoded. `cut` other than kNone closes the segment after this word.
+struct SourceWord {
+  std::vector<TokenId> tokens;
+  SegmentCut cut = SegmentCut::kNone;
+};
+
+// What the engine has to know of a vocabulary; one flag byte per token id.
+struct TokenTraits {
+  static constexpr uint8_t kWordStart = 1;    // begins a new target word
+  static constexpr uint8_t kSuppressed = 2;   // control, unknown, reserved: never generated
+  std::vector<uint8_t> flags;                 // [vocab]
+};
+
+struct EngineOptions {
+  size_t max_sequences = 64;          // slots
+  size_t max_batch_rows = 512;        // rows of one step
+  size_t max_source_rows = 256;       // of these, source prefill
+  size_t max_pending_words = 4096;    // per sequence, appended and not yet encoded
+  // Guards of streaming.md section 6.
+  int32_t max_word_tokens = 24;
+  int32_t max_words_ahead = 20;
+  int32_t target_slack_tokens = 20;   // m <= 2 n + this
+};
+
+struct SequenceOptions {
+  StreamLayout layout;
+  std::shared_ptr<const Policy> policy;
+  bool eager_visibility = false;      // default strict: text depends on source and options alone
+  bool report_partial_words = false;
+};
+
+struct EngineStats {
+  size_t slots = 0;
+  size_t slots_used = 0;
+  CacheStats cache;
+  uint64_t steps = 0;
+  uint64_t source_tokens = 0;
+  uint64_t target_tokens = 0;
+};
+
+class Engine {
+ public:
+  // `backbone` is owned. `clock`, `observer` (may be null) must outlive the engine.
+  // Errors: InvalidArgument (options, traits of another size than the vocabulary).
+  static absl::StatusOr<std::unique_ptr<Engine>> Create(const EngineOptions& options,
+                                                        std::unique_ptr<Backbone> backbone,
+                                                        TokenTraits traits, Clock* clock,
+                                                        EngineObserver* observer);
+  virtual ~Engine() = default;
+
+  // Takes a slot. `sink` must outlive the SequenceEnded event.
+  // Errors: ResourceExhausted (no slot), InvalidArgument (layout), Unavailable after Stop().
+  virtual absl::StatusOr<SequenceId> Open(SequenceOptions options, SequenceSink* sink) = 0;
+  // Adds source words. Errors: NotFound if the sequence has ended, FailedPrecondition after
+  // Finish(), ResourceExhausted over max_pending_words, InvalidArgument (token id, empty word).
+  virtual absl::Status Append(SequenceId id, std::vector<SourceWord> words) = 0;
+  // No more source: the rest is written, then SequenceEnded(OK).
+  // Errors: NotFound, FailedPrecondition when called twice.
+  virtual absl::Status Finish(SequenceId id) = 0;
+  virtual absl::Status Flush(SequenceId id, uint32_t flush_id) = 0;
+  virtual absl::Status EndSegment(SequenceId id, uint32_t client_id) = 0;
+  // Drops the sequence before the next step; SequenceEnded(`reason`) follows. `close_open_segment`
+  // first sends SegmentClosed for a segment that has begun, with what was written so far.
+  // Errors: NotFound if it has ended already.
+  virtual absl::Status Remove(SequenceId id, absl::Status reason, bool close_open_segment) = 0;
+  // A paused sequence keeps its slot and plans no rows.
+  virtual absl::Status SetPaused(SequenceId id, bool paused) = 0;
+  virtual EngineStats stats() const = 0;
+
+  // One step: drains the mailbox, plans, forwards, samples. Returns false when there was nothing to
+  // do. Only without a running thread.
+  virtual bool RunOneStep() = 0;
+  // Starts the engine thread. Stop() ends it after the step in progress; open sequences get
+  // SequenceEnded(Unavailable). The destructor stops too.
+  virtual void Start() = 0;
+  virtual void Stop() = 0;
+
+  virtual const Backbone& backbone() const = 0;
+};
+
+}  // namespace dragoman::model

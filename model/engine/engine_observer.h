@@ -1,0 +1,28 @@
+// Numbers about steps and sequences for telemetry. Called on the engine thread, must not block.
+#pragma once
+
+#include <cstdint>
+
+#include "base/clock.h"
+#include "model/engine/sequence_event.h"
+
+namespace dragoman::model {
+
+struct StepFacts {
+  uint32_t source_rows = 0;
+  uint32_t target_rows = 0;
+  uint32_t streams = 0;
+  Duration schedule_time{};   // planning and building the batch
+  Duration forward_time{};
+  Duration sample_time{};     // sampling, policy, events
+};
+
+class EngineObserver {
+ public:
+  virtual ~EngineObserver() = default;
+  virtual void OnStep(const StepFacts& facts) {}
+  virtual void OnSegmentClosed(const SegmentClosed& segment) {}
+  virtual void OnGuard(TargetGuard guard) {}
+};
+
+}  // namespace dragoman::model

@@ -1,0 +1,54 @@
+// Reader and writer of the safetensors format. The reader maps the file, checks the header and
+// every offset against the file before use, and never allocates by a size that the file claims.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file.h"
+#include "base/status.h"
+
+namespace dragoman::model {
+
+enum class DType { kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU8, kBool };
+size_t DTypeBytes(DType dtype);
+const char* DTypeName(DType dtype);
+
+// Borrowed: valid while the file object lives. Little endian, row-major.
+struct TensorView {
+  DType dtype = DType::kF32;
+  std::vector<int64_t> shape;
+  std::string_view bytes;
+
+  int64_t num_elements() const;
+};
+
+class SafetensorsFile {
+ public:
+  // Errors: NotFound; DataLoss with the reason (truncated, overlapping, gap, duplicate key, header
+  // over 100 MB, dtype unknown, shape and bytes disagree, ...).
+  static absl::StatusOr<std::unique_ptr<SafetensorsFile>> Open(const std::string& path);
+
+  const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+
+ private:
+  SafetensorsFile() = default;
+  std::unique_ptr<MappedFile> file_;
+  std::map<std::string, TensorView, std::less<>> tensors_;
+  std::map<std::string, std::string> metadata_;
+};
+
+struct NamedTensor {
+  std::string name;
+  TensorView view;
+};
+// Whole file as bytes, tensors in the given order, header padded to 8 bytes.
+absl::StatusOr<std::string> SerializeSafetensors(const std::vector<NamedTensor>& tensors,
+                                                 const std::map<std::string, std::string>& metadata);
+
+}  // namespace dragoman::model
