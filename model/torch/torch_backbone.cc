@@ -1,0 +1,303 @@
+#include "model/torch/torch_backbone.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <unordered_map>
+
+#include "base/status_macros.h"
+#include "model/kv_cache/kv_cache.h"
+#include "model/torch/torch_guard.h"
+#include "model/torch/transformer.h"
+#include "torch/torch.h"
+
+namespace dragoman::model {
+namespace {
+
+// How the rows of one step attend: every stream of the step is one sample of a padded batch.
+struct AttentionPlan {
+  int64_t streams = 0, max_rows = 0, max_keys = 0;
+  torch::Tensor write_slots;   // int64 [rows]: page * 16 + slot
+  torch::Tensor key_slots;     // int64 [streams * max_keys]; padding repeats slot 0
+  torch::Tensor query_rows;    // int64 [streams * max_rows]; padding repeats row 0
+  torch::Tensor hidden_keys;   // bool [streams, 1, 1, max_rows, max_keys]; true: not seen
+  torch::Tensor row_places;    // int64 [rows]: stream * max_rows + place, to read results back
+};
+
+class TorchBackbone final : public Backbone {
+ public:
+  TorchBackbone(const ModelConfig& config, const BackendOptions& options, torch::Dtype dtype,
+                torch::Device device, TransformerWeights weights)
+      : config_(config),
+        options_(options),
+        dtype_(dtype),
+        device_(device),
+        weights_(std::move(weights)),
+        rotary_(config, config.max_positions, dtype, device),
+        cache_({options.max_pages, config.vocab_size, static_cast<int32_t>(config.max_positions)}) {
+    const auto rows = static_cast<int64_t>(options.max_pages) * kPageRows;
+    // [page rows, kv_heads, head_dim] per layer
+    for (int64_t i = 0; i < config.num_layers; ++i) {
+      const auto tensor_options = torch::TensorOptions().dtype(dtype).device(device);
+      keys_.push_back(torch::zeros({rows, config.num_kv_heads, config.head_dim}, tensor_options));
+      values_.push_back(torch::zeros({rows, config.num_kv_heads, config.head_dim}, tensor_options));
+    }
+    if (options.poison_freed_pages) {
+      cache_.SetPageReleased([this](PageId page) { Poison(page); });
+    }
+  }
+
+  const ModelConfig& config() const override { return config_; }
+  std::string description() const override {
+    const char* type = options_.compute == ComputeType::kBfloat16  ? "bfloat16"
+                       : options_.compute == ComputeType::kFloat64 ? "float64"
+                                                                   : "float32";
+    return absl::StrCat("torch-", options_.device, "-", type);
+  }
+
+  absl::StatusOr<StreamId> Open(int32_t source_capacity, int32_t target_capacity,
+                                int32_t phi) override {
+    return cache_.Open(source_capacity, target_capacity, phi);
+  }
+  absl::Status Close(StreamId stream) override { return cache_.Close(stream); }
+  absl::StatusOr<StreamLengths> Lengths(StreamId stream) const override {
+    return cache_.Lengths(stream);
+  }
+  absl::Status SetPrompt(StreamId stream, int32_t prompt_rows) override {
+    return cache_.SetPrompt(stream, prompt_rows);
+  }
+  absl::Status Truncate(StreamId stream, Side side, int32_t new_length) override {
+    return cache_.Truncate(stream, side, new_length);
+  }
+  absl::StatusOr<CacheMark> Mark(StreamId stream) const override { return cache_.Mark(stream); }
+  absl::Status Rollback(StreamId stream, const CacheMark& mark) override {
+    return cache_.Rollback(stream, mark);
+  }
+  CacheStats Stats() const override { return cache_.Stats(); }
+
+  absl::Status Forward(const StepBatch& batch, StepOutput* output) override {
+    DRAGOMAN_RETURN_IF_ERROR(cache_.Append(batch, &placements_));
+    const absl::Status status =
+        GuardTorch("torch backbone", [&] { return ForwardPlaced(batch, output); });
+    if (!status.ok()) cache_.UndoAppend();
+    return status;
+  }
+
+  absl::Status ReadCache(StreamId stream, Side side, int32_t row, int64_t layer, bool keys,
+                         std::vector<float>* out) const override {
+    const std::span<const PageId> table = cache_.PageTable(stream, side);
+    DRAGOMAN_ASSIGN_OR_RETURN(const StreamLengths lengths, cache_.Lengths(stream));
+    const int32_t length = side == Side::kSource ? lengths.source_side : lengths.target_side;
+    if (row < 0 || row >= length || layer < 0 || layer >= config_.num_layers) {
+      return absl::OutOfRangeError(absl::StrCat("cache row ", row, " of ", length, ", layer ",
+                                                layer, " of ", config_.num_layers));
+    }
+    return GuardTorch("torch backbone", [&] {
+      const torch::Tensor& pool = keys ? keys_[layer] : values_[layer];
+      const int64_t slot = int64_t{table[row / kPageRows]} * kPageRows + row % kPageRows;
+      const torch::Tensor value = pool[slot].to(torch::kCPU, torch::kFloat32).contiguous();
+      const float* data = value.data_ptr<float>();
+      out->assign(data, data + value.numel());
+      return absl::OkStatus();
+    });
+  }
+
+ private:
+  absl::Status ForwardPlaced(const StepBatch& batch, StepOutput* output) {
+    torch::NoGradGuard no_grad;
+    const auto rows = static_cast<int64_t>(batch.rows.size());
+    torch::Tensor tokens = torch::empty({rows}, torch::kInt64);
+    torch::Tensor positions = torch::empty({rows}, torch::kInt64);
+    std::vector<int64_t> wanted;
+    for (int64_t i = 0; i < rows; ++i) {
+      tokens.data_ptr<int64_t>()[i] = batch.rows[i].token;
+      positions.data_ptr<int64_t>()[i] = batch.rows[i].position;
+      if (batch.rows[i].want_logits) wanted.push_back(i);
+    }
+    const AttentionPlan plan = PlanAttention(batch);
+    const AttendFn attend = [&](int64_t layer, const torch::Tensor& q, const torch::Tensor& k,
+                                const torch::Tensor& v) { return Attend(plan, layer, q, k, v); };
+    const torch::Tensor hidden =
+        RunTransformer(config_, weights_, tokens.to(device_), rotary_.Rows(positions.to(device_)),
+                       attend, ForwardOptions{});
+    output->vocab_size = config_.vocab_size;
+    output->logits.clear();
+    if (wanted.empty()) return absl::OkStatus();
+    const torch::Tensor selected =
+        hidden.index_select(0, torch::tensor(wanted, torch::kInt64).to(device_));
+    const torch::Tensor logits = ProjectToVocabulary(weights_, selected, ForwardOptions{})
+                                     .to(torch::kCPU, torch::kFloat32)
+                                     .contiguous();
+    const float* data = logits.data_ptr<float>();
+    output->logits.assign(data, data + logits.numel());
+    return absl::OkStatus();
+  }
+
+  AttentionPlan PlanAttention(const StepBatch& batch) {
+    // Per stream of the step: its rows, and the union of their key sets (a prefix of each side).
+    struct StreamPart {
+      StreamId stream = 0;
+      std::vector<int64_t> rows;
+      int32_t source_keys = 0, target_keys = 0;
+    };
+    std::vector<StreamPart> parts;
+    std::unordered_map<StreamId, size_t> part_of;
+    for (size_t i = 0; i < batch.rows.size(); ++i) {
+      const auto [it, added] = part_of.try_emplace(batch.rows[i].stream, parts.size());
+      if (added) parts.push_back({batch.rows[i].stream, {}, 0, 0});
+      StreamPart& part = parts[it->second];
+      part.rows.push_back(static_cast<int64_t>(i));
+      const KeySet& keys = placements_[i].keys;
+      for (int s = 0; s < keys.num_spans; ++s) {
+        int32_t& side_keys =
+            keys.spans[s].side == Side::kSource ? part.source_keys : part.target_keys;
+        side_keys = std::max(side_keys, keys.spans[s].end);
+      }
+    }
+    AttentionPlan plan;
+    plan.streams = static_cast<int64_t>(parts.size());
+    for (const StreamPart& part : parts) {
+      plan.max_rows = std::max(plan.max_rows, static_cast<int64_t>(part.rows.size()));
+      plan.max_keys = std::max(plan.max_keys, int64_t{part.source_keys} + part.target_keys);
+    }
+    torch::Tensor write_slots =
+        torch::empty({static_cast<int64_t>(batch.rows.size())}, torch::kInt64);
+    torch::Tensor row_places = torch::empty_like(write_slots);
+    torch::Tensor key_slots = torch::zeros({plan.streams * plan.max_keys}, torch::kInt64);
+    torch::Tensor query_rows = torch::zeros({plan.streams * plan.max_rows}, torch::kInt64);
+    torch::Tensor hidden_keys =
+        torch::ones({plan.streams, 1, 1, plan.max_rows, plan.max_keys}, torch::kBool);
+    for (int64_t s = 0; s < plan.streams; ++s) {
+      const StreamPart& part = parts[s];
+      int64_t* slots = key_slots.data_ptr<int64_t>() + s * plan.max_keys;
+      const auto fill = [&](Side side, int32_t count, int64_t offset) {
+        const std::span<const PageId> table = cache_.PageTable(part.stream, side);
+        for (int32_t r = 0; r < count; ++r) {
+          slots[offset + r] = int64_t{table[r / kPageRows]} * kPageRows + r % kPageRows;
+        }
+      };
+      fill(Side::kSource, part.source_keys, 0);
+      fill(Side::kTarget, part.target_keys, part.source_keys);
+      // A padded key must not bring a poisoned value in: 0 * NaN is NaN.
+      const int64_t used = int64_t{part.source_keys} + part.target_keys;
+      std::fill(slots + used, slots + plan.max_keys, slots[0]);
+      for (int64_t place = 0; place < plan.max_rows; ++place) {
+        bool* hidden =
+            hidden_keys.data_ptr<bool>() + (s * plan.max_rows + place) * plan.max_keys;
+        int64_t& query = query_rows.data_ptr<int64_t>()[s * plan.max_rows + place];
+        if (place >= static_cast<int64_t>(part.rows.size())) {
+          query = part.rows[0];
+          hidden[0] = false;
+          continue;
+        }
+        query = part.rows[place];
+        row_places.data_ptr<int64_t>()[query] = s * plan.max_rows + place;
+        const RowPlacement& placement = placements_[query];
+        write_slots.data_ptr<int64_t>()[query] =
+            int64_t{placement.page} * kPageRows + placement.slot;
+        for (int k = 0; k < placement.keys.num_spans; ++k) {
+          const KeySpan& span = placement.keys.spans[k];
+          const int64_t offset = span.side == Side::kSource ? 0 : part.source_keys;
+          std::fill(hidden + offset + span.begin, hidden + offset + span.end, false);
+        }
+      }
+    }
+    plan.write_slots = write_slots.to(device_);
+    plan.key_slots = key_slots.to(device_);
+    plan.query_rows = query_rows.to(device_);
+    plan.hidden_keys = hidden_keys.to(device_);
+    plan.row_places = row_places.to(device_);
+    return plan;
+  }
+
+  torch::Tensor Attend(const AttentionPlan& plan, int64_t layer, const torch::Tensor& q,
+                       const torch::Tensor& k, const torch::Tensor& v) {
+    keys_[layer].index_copy_(0, plan.write_slots, k);
+    values_[layer].index_copy_(0, plan.write_slots, v);
+    const int64_t kv_heads = config_.num_kv_heads, group = config_.num_heads / kv_heads;
+    const int64_t head_dim = config_.head_dim, streams = plan.streams;
+    // Scores and softmax run in fp32 for 16-bit weights.
+    const torch::Dtype wide = dtype_ == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+    const auto gather = [&](const torch::Tensor& pool) {
+      return pool.index_select(0, plan.key_slots)
+          .to(wide)
+          .view({streams, plan.max_keys, kv_heads, head_dim})
+          .permute({0, 2, 1, 3});   // [streams, kv_heads, keys, head_dim]
+    };
+    const torch::Tensor queries = q.index_select(0, plan.query_rows)
+                                      .to(wide)
+                                      .view({streams, plan.max_rows, kv_heads, group, head_dim})
+                                      .permute({0, 2, 3, 1, 4})
+                                      .reshape({streams, kv_heads, group * plan.max_rows, head_dim});
+    const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
+    const torch::Tensor scores =
+        (torch::matmul(queries, gather(keys_[layer]).transpose(2, 3)) * scale)
+            .view({streams, kv_heads, group, plan.max_rows, plan.max_keys})
+            .masked_fill(plan.hidden_keys, -std::numeric_limits<double>::infinity());
+    const torch::Tensor weights = torch::softmax(scores, -1)
+                                      .view({streams, kv_heads, group * plan.max_rows,
+                                             plan.max_keys});
+    return torch::matmul(weights, gather(values_[layer]))
+        .view({streams, kv_heads, group, plan.max_rows, head_dim})
+        .permute({0, 3, 1, 2, 4})
+        .reshape({streams * plan.max_rows, config_.num_heads * head_dim})
+        .index_select(0, plan.row_places)
+        .to(dtype_);
+  }
+
+  void Poison(PageId page) {
+    torch::NoGradGuard no_grad;
+    for (std::vector<torch::Tensor>* pools : {&keys_, &values_}) {
+      for (torch::Tensor& pool : *pools) {
+        pool.narrow(0, int64_t{page} * kPageRows, kPageRows)
+            .fill_(std::numeric_limits<double>::quiet_NaN());
+      }
+    }
+  }
+
+  const ModelConfig config_;
+  const BackendOptions options_;
+  const torch::Dtype dtype_;
+  const torch::Device device_;
+  const TransformerWeights weights_;
+  const RotaryTable rotary_;
+  std::vector<torch::Tensor> keys_, values_;   // per layer
+  KvCache cache_;
+  std::vector<RowPlacement> placements_;
+};
+
+absl::StatusOr<torch::Device> ParseDevice(const std::string& name) {
+  if (name == "cpu") return torch::Device(torch::kCPU);
+  if (name.rfind("cuda", 0) != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("device \"", name, "\" is unknown; use cpu, cuda or cuda:N"));
+  }
+  if (!torch::cuda::is_available()) {
+    return absl::UnimplementedError(absl::StrCat(
+        "device ", name, ": this libtorch has no CUDA or finds no GPU; use --device cpu"));
+  }
+  return torch::Device(name);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Backbone>> CreateTorchBackbone(const ModelPackage& package,
+                                                              const BackendOptions& options) {
+  return GuardTorchOr<std::unique_ptr<Backbone>>(
+      "torch backbone", [&]() -> absl::StatusOr<std::unique_ptr<Backbone>> {
+        torch::NoGradGuard no_grad;
+        DRAGOMAN_ASSIGN_OR_RETURN(const torch::Device device, ParseDevice(options.device));
+        if (options.num_threads < 0 || options.num_threads > 1024) {
+          return absl::InvalidArgumentError(
+              absl::StrCat("threads ", options.num_threads, ", allowed 0 to 1024"));
+        }
+        if (options.max_pages < 1) return absl::InvalidArgumentError("max_pages must be at least 1");
+        if (options.num_threads > 0) at::set_num_threads(options.num_threads);
+        const torch::Dtype dtype = TorchDtype(options.compute);
+        DRAGOMAN_ASSIGN_OR_RETURN(TransformerWeights weights, LoadWeights(package, dtype, device));
+        return std::make_unique<TorchBackbone>(package.config(), options, dtype, device,
+                                               std::move(weights));
+      });
+}
+
+}  // namespace dragoman::model

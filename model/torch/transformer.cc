@@ -1,0 +1,131 @@
+#include "model/torch/transformer.h"
+
+#include <cmath>
+
+#include "torch/torch.h"
+
+namespace dragoman::model {
+namespace {
+
+// y = x W^T with both operands rounded to bf16 and fp32 sums. The machine's bf16 products are
+// several times faster than fp32 ones; weights and everything between stay fp32.
+class Bfloat16Linear : public torch::autograd::Function<Bfloat16Linear> {
+ public:
+  static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& x,
+                               const torch::Tensor& weight) {
+    const torch::Tensor x16 = x.to(torch::kBFloat16);
+    const torch::Tensor w16 = weight.to(torch::kBFloat16);
+    context->save_for_backward({x16, w16});
+    return torch::mm(x16, w16.t()).to(torch::kFloat32);
+  }
+  static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context,
+                                               torch::autograd::tensor_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const torch::Tensor g16 = gradients[0].to(torch::kBFloat16);
+    torch::Tensor dx, dw;
+    if (context->needs_input_grad(0)) dx = torch::mm(g16, saved[1]).to(torch::kFloat32);
+    if (context->needs_input_grad(1)) dw = torch::mm(g16.t(), saved[0]).to(torch::kFloat32);
+    return {dx, dw};
+  }
+};
+
+torch::Tensor Product(const torch::Tensor& x, const torch::Tensor& weight,
+                      const ForwardOptions& options) {
+  if (options.bfloat16_products) return Bfloat16Linear::apply(x, weight);
+  return torch::mm(x, weight.t());
+}
+
+torch::Tensor Dropout(const torch::Tensor& x, double rate) {
+  return rate > 0 ? torch::dropout(x, rate, /*train=*/true) : x;
+}
+
+}  // namespace
+
+RotaryTable::RotaryTable(const ModelConfig& config, int64_t num_positions, torch::Dtype dtype,
+                         const torch::Device& device) {
+  const RopeFrequencies frequencies = ComputeRopeFrequencies(config);
+  const torch::Tensor inverse = torch::tensor(frequencies.inverse, torch::kFloat64);
+  const torch::Tensor positions = torch::arange(num_positions, torch::kFloat64);
+  const torch::Tensor angles = torch::outer(positions, inverse);
+  // Rotation runs in fp32 also for 16-bit weights.
+  const torch::Dtype kept = dtype == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+  cos_ = (angles.cos() * frequencies.amplitude).to(device, kept);
+  sin_ = (angles.sin() * frequencies.amplitude).to(device, kept);
+}
+
+std::pair<torch::Tensor, torch::Tensor> RotaryTable::Rows(const torch::Tensor& positions) const {
+  return {cos_.index_select(0, positions).unsqueeze(1),
+          sin_.index_select(0, positions).unsqueeze(1)};
+}
+
+torch::Tensor ApplyRotary(const torch::Tensor& x, const torch::Tensor& cos,
+                          const torch::Tensor& sin) {
+  const torch::Tensor wide = x.to(cos.dtype());
+  const std::vector<torch::Tensor> halves = wide.chunk(2, -1);
+  return torch::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, -1)
+      .to(x.dtype());
+}
+
+torch::Tensor RmsNorm(const torch::Tensor& x, const torch::Tensor& weight, double eps) {
+  const bool narrow = x.dtype() == torch::kBFloat16 || x.dtype() == torch::kFloat16;
+  const torch::Tensor wide = narrow ? x.to(torch::kFloat32) : x;
+  const torch::Tensor scale = torch::rsqrt(wide.square().mean(-1, /*keepdim=*/true) + eps);
+  return (wide * scale).to(x.dtype()) * weight;
+}
+
+torch::Tensor ApplyLinear(const Linear& linear, const torch::Tensor& x,
+                          const ForwardOptions& options) {
+  torch::Tensor y = Product(x, linear.weight, options);
+  if (linear.bias.defined()) y = y + linear.bias;
+  if (linear.adapters.empty()) return y;
+  std::vector<torch::Tensor> deltas;
+  const torch::Tensor dropped = Dropout(x, options.adapter_dropout);
+  for (const Adapter& adapter : linear.adapters) {
+    deltas.push_back(Product(Product(dropped, adapter.a, options), adapter.b, options));
+  }
+  return y + torch::cat(deltas, 1) * linear.adapter_scale;
+}
+
+torch::Tensor RunTransformer(const ModelConfig& config, const TransformerWeights& weights,
+                             const torch::Tensor& tokens,
+                             const std::pair<torch::Tensor, torch::Tensor>& rotary,
+                             const AttendFn& attend, const ForwardOptions& options) {
+  const int64_t rows = tokens.size(0);
+  const int64_t heads = config.num_heads, kv_heads = config.num_kv_heads;
+  const double eps = config.rms_norm_eps;
+  torch::Tensor x = Dropout(torch::embedding(weights.embedding, tokens), options.dropout);
+  for (size_t i = 0; i < weights.layers.size(); ++i) {
+    const LayerWeights& layer = weights.layers[i];
+    const torch::Tensor normed = RmsNorm(x, layer.attention_norm, eps);
+    const torch::Tensor qkv =
+        ApplyLinear(layer.qkv, normed, options).view({rows, heads + 2 * kv_heads, config.head_dim});
+    torch::Tensor v = qkv.narrow(1, heads + kv_heads, kv_heads);
+    torch::Tensor q, k;
+    if (config.qk_norm) {
+      q = ApplyRotary(RmsNorm(qkv.narrow(1, 0, heads), layer.q_norm, eps), rotary.first,
+                      rotary.second);
+      k = ApplyRotary(RmsNorm(qkv.narrow(1, heads, kv_heads), layer.k_norm, eps), rotary.first,
+                      rotary.second);
+    } else {
+      const torch::Tensor qk =
+          ApplyRotary(qkv.narrow(1, 0, heads + kv_heads), rotary.first, rotary.second);
+      q = qk.narrow(1, 0, heads);
+      k = qk.narrow(1, heads, kv_heads);
+    }
+    const torch::Tensor attended = attend(static_cast<int64_t>(i), q, k, v);
+    x = x + Dropout(ApplyLinear(layer.output, attended, options), options.dropout);
+    const torch::Tensor ffn_in = RmsNorm(x, layer.ffn_norm, eps);
+    const std::vector<torch::Tensor> gate_up =
+        ApplyLinear(layer.gate_up, ffn_in, options).chunk(2, 1);
+    const torch::Tensor activated = torch::silu(gate_up[0]) * gate_up[1];
+    x = x + Dropout(ApplyLinear(layer.down, activated, options), options.dropout);
+  }
+  return RmsNorm(x, weights.final_norm, eps);
+}
+
+torch::Tensor ProjectToVocabulary(const TransformerWeights& weights, const torch::Tensor& hidden,
+                                  const ForwardOptions& options) {
+  return Product(hidden, weights.head, options);
+}
+
+}  // namespace dragoman::model
