@@ -15,9 +15,9 @@ enum class Decision { kRead, kWrite };
 
 // What a policy may look at. Units are source words plus the end-of-source marker (unit W+1).
 struct PolicyView {
-  int64_t next_word = 1;        // j, 1-based: target word to write
-  int64_t visible_units = 0;    // c
-  bool ended = false;           // c == W+1: the marker is visible
+  int64_t next_word = 1;      // j, 1-based: target word to write
+  int64_t visible_units = 0;  // c
+  bool ended = false;         // c == W+1: the marker is visible
 };
 
 class Policy {
