@@ -25,6 +25,7 @@ class EventList {
  public:
   EventList& Started(std::vector<uint32_t> tracks = {1}) {
     v1::StreamEvent& event = Add();
+    event.mutable_started();
     for (const uint32_t id : tracks) event.mutable_started()->add_tracks()->set_id(id);
     return *this;
   }

@@ -131,11 +131,12 @@ class TranslateStream::Impl {
       if (!impl_->OnReadDone(ok)) RemoveHold();
     }
     void OnDone(const grpc::Status& status) override {
-      impl_->OnDone(DecodeGrpcStatus(status, context));
+      CallStatus call_status = DecodeGrpcStatus(status, *context);
+      impl_->OnDone(std::move(call_status), std::move(context));
       delete this;
     }
 
-    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientContext> context = std::make_unique<grpc::ClientContext>();
     v1::StreamRequest outgoing;
     v1::StreamEvent incoming;
 
@@ -155,7 +156,7 @@ class TranslateStream::Impl {
   void Finish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnWriteDone(bool ok);
   bool OnReadDone(bool ok);  // false: the call is over
-  void OnDone(CallStatus status);
+  void OnDone(CallStatus status, std::unique_ptr<grpc::ClientContext> context);
 
   const StreamOptions options_;
   Clock* const clock_;
@@ -180,6 +181,9 @@ class TranslateStream::Impl {
   bool server_started_ ABSL_GUARDED_BY(mu_) = false;  // SessionStarted arrived: source may flow
   bool any_event_ ABSL_GUARDED_BY(mu_) = false;       // the call is committed: no retry any more
   std::optional<CallStatus> call_status_ ABSL_GUARDED_BY(mu_);
+  // The context of the last finished call. It holds the channel, and the last owner of a channel
+  // joins gRPC's callback threads: that must be one of the caller's threads, never such a thread.
+  std::unique_ptr<grpc::ClientContext> done_context_ ABSL_GUARDED_BY(mu_);
 
   // Towards the server.
   std::deque<v1::StreamRequest> queue_ ABSL_GUARDED_BY(mu_);
@@ -201,7 +205,7 @@ void TranslateStream::Impl::StartAttempt() {
   writes_done_ = false;
   call_status_.reset();
   attempt_ = new Attempt(this);
-  stub_->async()->StreamTranslate(&attempt_->context, attempt_);
+  stub_->async()->StreamTranslate(attempt_->context.get(), attempt_);
   attempt_->AddHold();
   *attempt_->outgoing.mutable_config() = config_;
   write_in_flight_ = true;
@@ -212,7 +216,7 @@ void TranslateStream::Impl::StartAttempt() {
 
 void TranslateStream::Impl::CancelAttempt() {
   if (attempt_ != nullptr) {
-    attempt_->context.TryCancel();
+    attempt_->context->TryCancel();
     // A paused reader would never learn of the end.
     if (call_open_ && !read_in_flight_) {
       read_in_flight_ = true;
@@ -347,8 +351,10 @@ bool TranslateStream::Impl::OnReadDone(bool ok) {
   return true;
 }
 
-void TranslateStream::Impl::OnDone(CallStatus status) {
+void TranslateStream::Impl::OnDone(CallStatus status,
+                                   std::unique_ptr<grpc::ClientContext> context) {
   MutexLock lock(&mu_);
+  done_context_ = std::move(context);
   attempt_ = nullptr;
   call_open_ = false;
   write_in_flight_ = false;
