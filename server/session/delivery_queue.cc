@@ -1,0 +1,103 @@
+#include "server/session/delivery_queue.h"
+
+#include <utility>
+
+namespace dragoman::server {
+
+void DeliveryQueue::Post(std::shared_ptr<DeliveryTarget> target, model::SequenceEvent event) {
+  {
+    const MutexLock lock(&mu_);
+    items_.push_back(Delivery{std::move(target), std::move(event)});
+  }
+  wake_.notify_one();
+}
+
+void DeliveryQueue::Call(std::function<void()> function) {
+  {
+    const MutexLock lock(&mu_);
+    items_.push_back(std::move(function));
+  }
+  wake_.notify_one();
+}
+
+void DeliveryQueue::CallAt(TimePoint time, std::function<void()> function) {
+  bool wake = false;
+  {
+    const MutexLock lock(&mu_);
+    wake = timers_.empty() || time < timers_.begin()->first;
+    timers_.emplace(time, std::move(function));
+    earlier_timer_ = earlier_timer_ || wake;
+  }
+  if (wake) wake_.notify_one();
+}
+
+void DeliveryQueue::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void DeliveryQueue::Stop() {
+  {
+    const MutexLock lock(&mu_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+std::vector<DeliveryQueue::Item> DeliveryQueue::TakeDue() {
+  std::vector<Item> items;
+  items.swap(items_);
+  const TimePoint now = clock_->Now();
+  while (!timers_.empty() && timers_.begin()->first <= now) {
+    items.push_back(std::move(timers_.begin()->second));
+    timers_.erase(timers_.begin());
+  }
+  return items;
+}
+
+void DeliveryQueue::Execute(std::vector<Item> items) {
+  // Targets in the order of their first event; usually a handful.
+  std::map<DeliveryTarget*, std::shared_ptr<DeliveryTarget>> touched;
+  for (Item& item : items) {
+    if (auto* delivery = std::get_if<Delivery>(&item)) {
+      delivery->target->OnSequenceEvent(std::move(delivery->event));
+      touched.emplace(delivery->target.get(), std::move(delivery->target));
+    } else {
+      std::get<std::function<void()>>(item)();
+    }
+  }
+  for (const auto& [key, target] : touched) target->OnBatchEnd();
+}
+
+void DeliveryQueue::RunPending() {
+  while (true) {
+    std::vector<Item> items;
+    {
+      const MutexLock lock(&mu_);
+      items = TakeDue();
+    }
+    if (items.empty()) return;
+    Execute(std::move(items));
+  }
+}
+
+void DeliveryQueue::Run() {
+  while (true) {
+    std::vector<Item> items;
+    {
+      const MutexLock lock(&mu_);
+      const TimePoint deadline = timers_.empty() ? TimePoint::max() : timers_.begin()->first;
+      clock_->WaitUntil(&mu_, &wake_, deadline,
+                        [this] { return stopping_ || earlier_timer_ || !items_.empty(); });
+      earlier_timer_ = false;
+      if (stopping_ && items_.empty()) {
+        timers_.clear();
+        return;
+      }
+      items = TakeDue();
+    }
+    Execute(std::move(items));
+  }
+}
+
+}  // namespace dragoman::server

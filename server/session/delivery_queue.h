@@ -1,0 +1,70 @@
+// The one thread that turns engine events into client events. The engine only enqueues; text is made
+// here. The same thread runs the timers of sessions, so no thread waits per session and nothing
+// polls.
+//
+// Thread-safe. Calls into targets and functions happen on the delivery thread without a lock.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "model/engine/sequence_event.h"
+
+namespace dragoman::server {
+
+class DeliveryTarget {
+ public:
+  virtual ~DeliveryTarget() = default;
+  virtual void OnSequenceEvent(model::SequenceEvent event) = 0;
+  // After the last event of a batch for this target: the time to wake its transport once.
+  virtual void OnBatchEnd() = 0;
+};
+
+class DeliveryQueue {
+ public:
+  // `clock` must outlive the queue.
+  explicit DeliveryQueue(Clock* clock) : clock_(clock) {}
+  ~DeliveryQueue() { Stop(); }
+
+  // Called on the engine thread: push and notify.
+  void Post(std::shared_ptr<DeliveryTarget> target, model::SequenceEvent event);
+  void Call(std::function<void()> function);
+  // Runs `function` at `time` or soon after. There is no cancelling: the function checks.
+  void CallAt(TimePoint time, std::function<void()> function);
+
+  void Start();
+  // Runs what is queued, drops timers, joins. Nothing posted later is run.
+  void Stop();
+
+  // Runs everything that is queued or due. For tests, without a running thread.
+  void RunPending();
+
+ private:
+  struct Delivery {
+    std::shared_ptr<DeliveryTarget> target;
+    model::SequenceEvent event;
+  };
+  using Item = std::variant<Delivery, std::function<void()>>;
+
+  void Run();
+  std::vector<Item> TakeDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  static void Execute(std::vector<Item> items);
+
+  Clock* const clock_;
+  std::thread thread_;
+  Mutex mu_;
+  CondVar wake_;
+  std::vector<Item> items_ ABSL_GUARDED_BY(mu_);
+  std::multimap<TimePoint, std::function<void()>> timers_ ABSL_GUARDED_BY(mu_);
+  bool earlier_timer_ ABSL_GUARDED_BY(mu_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace dragoman::server

@@ -1,0 +1,57 @@
+// What a session needs of a loaded model, and the list of models of this replica.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/mutex.h"
+#include "model/api/stream_layout.h"
+#include "model/engine/engine.h"
+#include "model/tokenizer/tokenizer.h"
+
+namespace dragoman::server {
+
+// Immutable once in the catalog. The engine and the tokenizer live as long as the model.
+struct ServedModel {
+  std::string name;
+  std::string digest;                 // sha256 over the weights
+  std::string description;
+  std::string license;
+  std::string source_language;
+  std::map<std::string, model::StreamLayout> layouts;   // by target language
+  std::string default_policy = "wait-k:3";
+  int64_t parameters = 0;
+  int64_t num_layers = 0;
+  int64_t max_positions = 0;
+  bool is_default = false;
+  std::shared_ptr<const model::Tokenizer> tokenizer;
+  std::shared_ptr<model::Engine> engine;
+
+  // Layout of a pair; BCP 47 tags are compared without regard to case. nullptr: not served.
+  const model::StreamLayout* Layout(std::string_view source, std::string_view target) const;
+};
+
+// Thread-safe. Empty until the models are loaded and warm.
+class ModelCatalog {
+ public:
+  void Add(std::shared_ptr<const ServedModel> model);
+  // An empty name gives the default model. nullptr: unknown, or nothing is loaded yet.
+  std::shared_ptr<const ServedModel> Find(std::string_view name) const;
+  std::vector<std::shared_ptr<const ServedModel>> models() const;
+  bool empty() const;
+  // Stops all engines; open sequences end. Models stay in the list.
+  void StopEngines();
+
+ private:
+  mutable Mutex mu_;
+  std::vector<std::shared_ptr<const ServedModel>> models_ ABSL_GUARDED_BY(mu_);
+};
+
+// Token traits of a vocabulary as the engine wants them.
+model::TokenTraits TraitsOf(const model::Tokenizer& tokenizer, int64_t vocab_size);
+
+}  // namespace dragoman::server

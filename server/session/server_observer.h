@@ -1,0 +1,57 @@
+// Numbers about calls and sessions for telemetry: every family that is not a gauge is fed here.
+// Called from gRPC and delivery threads; implementations are thread-safe and must not block.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "server/session/session_event.h"
+
+namespace dragoman::server {
+
+// Everything that the line `session_end` says.
+struct SessionSummary {
+  std::string session_id;
+  std::string label;
+  std::string peer;
+  std::string model;
+  std::string policy;
+  std::string method;        // "StreamTranslate" or "Translate"
+  std::string code;          // gRPC code by name
+  std::string reason;        // ErrorReason by name, empty for OK
+  EndReason end = EndReason::kNone;
+  Duration length{};
+  Usage usage;
+  uint32_t lag_p95_ms = 0;
+};
+
+// Which label a text session has in the families.
+struct SessionLabels {
+  std::string model;
+  std::string policy;   // "wait_k" or "sentence"
+};
+
+class ServerObserver {
+ public:
+  virtual ~ServerObserver() = default;
+  virtual void OnRpcStarted(std::string_view method) {}
+  virtual void OnRpcHandled(std::string_view method, std::string_view code) {}
+  virtual void OnMessage(std::string_view kind, size_t text_bytes) {}
+  // A non-OK end of a call, refused calls included. At most once per call.
+  virtual void OnError(ErrorReason reason) {}
+  // outcome: admitted, timeout, full, cancelled, drain.
+  virtual void OnQueueWait(const std::string& model, std::string_view outcome, Duration wait) {}
+  virtual void OnSource(const SessionLabels& labels, uint32_t words, uint32_t tokens) {}
+  virtual void OnFirstWrite(const SessionLabels& labels, Duration since_source) {}
+  virtual void OnWord(const SessionLabels& labels, uint32_t lag_words, Duration lag) {}
+  virtual void OnFinal(const SessionLabels& labels, const FinalEvent& final_event) {}
+  virtual void OnEvent(const EventBody& body) {}
+  virtual void OnEventWritten(std::string_view kind, size_t bytes, Duration time) {}
+  virtual void OnUnary(const std::string& model, std::string_view code, Duration time) {}
+  virtual void OnSessionEnd(const SessionSummary& summary) {}
+};
+
+}  // namespace dragoman::server

@@ -1,0 +1,145 @@
+// What a session makes of the events of its engine sequence. Runs on the delivery thread.
+#include <algorithm>
+#include <utility>
+
+#include "server/session/session.h"
+#include "server/session/session_scope.h"
+
+namespace dragoman::server {
+
+void Session::OnSequenceEvent(model::SequenceEvent event) {
+  const Scope scope(this);
+  // One wake-up per batch (OnBatchEnd), not one per event.
+  const bool wake_before = wake_;
+  std::visit([this](const auto& kind) { Handle(kind); }, event);
+  wake_ = wake_before;
+}
+
+void Session::OnBatchEnd() {
+  if (const auto transport = transport_.lock()) transport->Wake();
+}
+
+void Session::Handle(const model::WordCommitted& event) {
+  const TimePoint now = parts_.clock->Now();
+  read_words_ = std::max(read_words_, event.sequence_words_read);
+  const SourcePosition read = ledger_.At(event.sequence_words_read);
+  DeltaEvent delta = writer_.Write(event, read, TimeMs(now));
+  ++usage_.target_words;
+
+  const uint32_t lag_words = ledger_.words() - std::min(ledger_.words(), read.words);
+  const Duration lag = read.words > 0 ? now - ledger_.ArrivalOf(read.words) : Duration{};
+  parts_.observer->OnWord(labels_, lag_words, lag);
+  lags_.Add(static_cast<uint32_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(lag).count()));
+  if (usage_.first_write_ms == 0) {
+    usage_.first_write_ms = std::max(1u, TimeMs(now));
+    parts_.observer->OnFirstWrite(labels_, now - first_source_.value_or(now));
+  }
+  if (!config_->word_stamps) delta.words.clear();
+  if (delta.stable.empty() && delta.words.empty() && !config_->unstable_tail) return;
+  Push(std::move(delta));
+}
+
+void Session::Handle(const model::PartialWord& event) {
+  if (auto delta = writer_.ShowTail(event, ledger_.At(read_words_))) Push(*std::move(delta));
+}
+
+void Session::Handle(const model::SegmentClosed& event) {
+  const SourcePosition end = ledger_.At(event.sequence_words_end);
+  if (auto tail = writer_.FlushTail(end)) {
+    tail->segment = event.segment;
+    Push(*std::move(tail));
+  }
+  read_words_ = std::max(read_words_, event.sequence_words_end);
+  FinalEvent final_event = writer_.Close(event, end, config_->word_stamps);
+  if (event.cut == model::SegmentCut::kClient) {
+    const auto found = segment_ends_.find(event.client_id);
+    const std::optional<uint32_t> client_id =
+        found == segment_ends_.end() ? std::nullopt : found->second;
+    if (found != segment_ends_.end()) segment_ends_.erase(found);
+    final_event.client_id = client_id.value_or(0);
+    if (!client_id.has_value()) final_event.reason = FinalReason::kBoundary;   // a blank line
+  } else {
+    final_event.client_id = 0;
+  }
+  translated_ = end;
+  ++usage_.segments;
+  ++segments_closed_;
+  usage_.target_tokens += final_event.stats.target_tokens;
+  usage_.kv_pages_peak = std::max(usage_.kv_pages_peak, event.kv_pages_peak);
+  usage_.compute.Add(final_event.stats);
+  parts_.observer->OnFinal(labels_, final_event);
+  ledger_.Forget(event.sequence_words_end);
+
+  if (final_event.reason == FinalReason::kLength) {
+    Push(NoticeEvent{NoticeCode::kSegmentCut,
+                     "the segment reached a length limit",
+                     event.segment,
+                     0,
+                     {}});
+  }
+  if (event.guard == model::TargetGuard::kLoop) {
+    Push(NoticeEvent{NoticeCode::kRepetitionStopped,
+                     "the loop guard ended the segment",
+                     event.segment,
+                     0,
+                     {}});
+  }
+  final_event.has_stats = config_->model_stats;
+  Push(std::move(final_event));
+}
+
+void Session::Handle(const model::FlushReached& event) { Push(FlushDoneEvent{event.flush_id}); }
+
+void Session::Handle(const model::NothingToEnd& event) {
+  const auto found = segment_ends_.find(event.client_id);
+  if (found == segment_ends_.end()) return;
+  const std::optional<uint32_t> client_id = found->second;
+  segment_ends_.erase(found);
+  if (client_id.has_value()) Push(FlushDoneEvent{*client_id});
+}
+
+void Session::Handle(const model::SourceEncoded& event) {
+  encoded_words_ = std::max(encoded_words_, event.sequence_words);
+  if (MayReadLocked() && inbox_full_.has_value()) {
+    inbox_full_.reset();
+    last_client_ = parts_.clock->Now();   // the client could not send before
+  }
+}
+
+void Session::Handle(const model::SequenceEnded& event) {
+  if (state_ == SessionState::kEnded) return;
+  if (writer_.open_segment() != 0) {
+    // The engine gives no SegmentClosed when it fails; the client has seen text and gets its final.
+    model::SegmentClosed closed;
+    closed.segment = writer_.open_segment();
+    closed.sequence_words_end = read_words_;
+    Handle(closed);
+  }
+  if (abandoned_ || transport_done_) {
+    // The outcome was fixed when the transport went or was given its status.
+  } else if (event.status.ok() && half_closed_) {
+    // Everything was handled, also when an end was asked for in the meantime.
+    end_ = EndReason::kComplete;
+    error_.reset();
+    translated_ = Received();
+  } else if (state_ == SessionState::kActive) {
+    if (absl::IsUnavailable(event.status)) {
+      end_ = EndReason::kDrain;
+      error_ = ServerError{
+          ErrorReason::kDraining, "the replica stops", {{"seconds_left", "0"}}, Duration{}};
+    } else {
+      end_ = EndReason::kFault;
+      error_ = ServerError{ErrorReason::kComputeFault,
+                           "this stream's numbers are not finite or its sequence failed",
+                           {},
+                           {}};
+      parts_.logger->Error("sequence_failed", {{"session_id", identity_.id},
+                                               {"status", std::string(event.status.ToString())}});
+    }
+  }
+  Push(EndedEvent{end_, {}, Received(), translated_});
+  EndEngineSide();
+}
+
+}  // namespace dragoman::server
