@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -18,40 +17,40 @@
 #include "base/status.h"
 #include "model/api/backbone.h"
 #include "model/api/stream_layout.h"
+#include "model/decode/token_traits.h"
 #include "model/engine/engine_observer.h"
 #include "model/engine/sequence_event.h"
 #include "model/policy/policy.h"
 
 namespace dragoman::model {
 
-// One source word, already encoded. `cut` other than kNone closes the segment after this word.
+// One source word, already encoded. `cut` other than kNone closes the segment after this word. A
+// word with more tokens than a whole segment can hold is spread over several (kSourceFull).
 struct SourceWord {
   std::vector<TokenId> tokens;
   SegmentCut cut = SegmentCut::kNone;
 };
 
-// What the engine has to know of a vocabulary; one flag byte per token id.
-struct TokenTraits {
-  static constexpr uint8_t kWordStart = 1;    // begins a new target word
-  static constexpr uint8_t kSuppressed = 2;   // control, unknown, reserved: never generated
-  std::vector<uint8_t> flags;                 // [vocab]
-};
-
 struct EngineOptions {
-  size_t max_sequences = 64;          // slots
-  size_t max_batch_rows = 512;        // rows of one step
-  size_t max_source_rows = 256;       // of these, source prefill
-  size_t max_pending_words = 4096;    // per sequence, appended and not yet encoded
+  size_t max_sequences = 64;     // slots
+  size_t max_batch_rows = 512;   // rows of one step
+  size_t max_source_rows = 256;  // of these, source prefill
+  // Per sequence: words appended and not yet encoded, and flush and segment marks behind them.
+  size_t max_pending_words = 4096;
+  // Rows that one side of a sequence may hold; 0: the position limit of the backbone. Smaller
+  // values save pages and cut long segments earlier.
+  int32_t source_capacity = 0;
+  int32_t target_capacity = 0;
   // Guards of streaming.md section 6.
   int32_t max_word_tokens = 24;
   int32_t max_words_ahead = 20;
-  int32_t target_slack_tokens = 20;   // m <= 2 n + this
+  int32_t target_slack_tokens = 20;  // m <= 2 n + this
 };
 
 struct SequenceOptions {
   StreamLayout layout;
   std::shared_ptr<const Policy> policy;
-  bool eager_visibility = false;      // default strict: text depends on source and options alone
+  bool eager_visibility = false;  // default strict: text depends on source and options alone
   bool report_partial_words = false;
 };
 
@@ -67,14 +66,16 @@ struct EngineStats {
 class Engine {
  public:
   // `backbone` is owned. `clock`, `observer` (may be null) must outlive the engine.
-  // Errors: InvalidArgument (options, traits of another size than the vocabulary).
+  // Errors: InvalidArgument (options, traits of another size than the vocabulary, fewer pages in
+  // the pool than PagesForSlots() asks for: a step of an admitted sequence never lacks a page).
   static absl::StatusOr<std::unique_ptr<Engine>> Create(const EngineOptions& options,
                                                         std::unique_ptr<Backbone> backbone,
                                                         TokenTraits traits, Clock* clock,
                                                         EngineObserver* observer);
   virtual ~Engine() = default;
 
-  // Takes a slot. `sink` must outlive the SequenceEnded event.
+  // Takes a slot. `sink` must outlive the SequenceEnded event, which comes after the slot and the
+  // pages have been returned.
   // Errors: ResourceExhausted (no slot), InvalidArgument (layout), Unavailable after Stop().
   virtual absl::StatusOr<SequenceId> Open(SequenceOptions options, SequenceSink* sink) = 0;
   // Adds source words. Errors: NotFound if the sequence has ended, FailedPrecondition after
@@ -83,10 +84,15 @@ class Engine {
   // No more source: the rest is written, then SequenceEnded(OK).
   // Errors: NotFound, FailedPrecondition when called twice.
   virtual absl::Status Finish(SequenceId id) = 0;
+  // FlushReached follows once all that the words before it allow has been written. Words behind it
+  // wait until then, so that the order of events does not depend on timing.
+  // Errors: NotFound, FailedPrecondition after Finish(), ResourceExhausted over max_pending_words.
   virtual absl::Status Flush(SequenceId id, uint32_t flush_id) = 0;
+  // Closes the segment of the word before it, or NothingToEnd follows. Errors: as Flush().
   virtual absl::Status EndSegment(SequenceId id, uint32_t client_id) = 0;
   // Drops the sequence before the next step; SequenceEnded(`reason`) follows. `close_open_segment`
-  // first sends SegmentClosed for a segment that has begun, with what was written so far.
+  // first sends SegmentClosed (cut kNone) for a segment that has begun, with the words committed so
+  // far. Sequences that end by a fault or by Stop() send it too.
   // Errors: NotFound if it has ended already.
   virtual absl::Status Remove(SequenceId id, absl::Status reason, bool close_open_segment) = 0;
   // A paused sequence keeps its slot and plans no rows.
@@ -103,5 +109,8 @@ class Engine {
 
   virtual const Backbone& backbone() const = 0;
 };
+
+// Pages that a pool needs so that `slots` sequences can fill both sides. Capacities in rows.
+size_t PagesForSlots(size_t slots, int32_t source_capacity, int32_t target_capacity);
 
 }  // namespace dragoman::model

@@ -12,9 +12,9 @@ struct StepFacts {
   uint32_t source_rows = 0;
   uint32_t target_rows = 0;
   uint32_t streams = 0;
-  Duration schedule_time{};   // planning and building the batch
+  Duration schedule_time{};  // planning and building the batch
   Duration forward_time{};
-  Duration sample_time{};     // sampling, policy, events
+  Duration sample_time{};  // sampling, policy, events
 };
 
 class EngineObserver {
