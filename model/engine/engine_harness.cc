@@ -144,7 +144,7 @@ EngineOptions EngineHarness::SmallOptions() {
 }
 
 EngineHarness::EngineHarness(const TestModel& model, const EngineOptions& options,
-                             EngineObserver* observer)
+                             EngineObserver* observer, Clock* clock)
     : model_(model) {
   // The position limit is known only to the backbone, so ask one without pages.
   const auto positions = static_cast<int32_t>(model.make_backbone(1)->config().max_positions);
@@ -153,8 +153,8 @@ EngineHarness::EngineHarness(const TestModel& model, const EngineOptions& option
   };
   const size_t pages = PagesForSlots(options.max_sequences, rows(options.source_capacity),
                                      rows(options.target_capacity));
-  auto engine =
-      Engine::Create(options, model.make_backbone(pages), model.traits, &clock_, observer);
+  auto engine = Engine::Create(options, model.make_backbone(pages), model.traits,
+                               clock != nullptr ? clock : &system_clock_, observer);
   EXPECT_TRUE(engine.ok()) << engine.status();
   engine_ = std::move(engine).value();
 }

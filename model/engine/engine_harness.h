@@ -80,7 +80,7 @@ std::vector<SourceWord> WordsOf(const std::vector<SourceAction>& actions);
 class EngineHarness {
  public:
   explicit EngineHarness(const TestModel& model, const EngineOptions& options = SmallOptions(),
-                         EngineObserver* observer = nullptr);
+                         EngineObserver* observer = nullptr, Clock* clock = nullptr);
 
   static EngineOptions SmallOptions();
 
@@ -99,7 +99,7 @@ class EngineHarness {
 
  private:
   const TestModel model_;
-  SystemClock clock_;
+  SystemClock system_clock_;
   std::unique_ptr<Engine> engine_;
 };
 

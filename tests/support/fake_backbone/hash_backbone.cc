@@ -165,7 +165,8 @@ void HashBackbone::FillLogits(const StepRow& row, const RowPlacement& placement,
     logits[continuation] = rank();
     top = continuation;
   }
-  logits[options_.end_of_target] = rank();
+  // Also when a lock rules the top token out, the end comes as often as it should.
+  logits[options_.end_of_target] = UnitOf(draw()) < options_.end_probability ? 2.5f : 0.5f;
   const double u = UnitOf(draw());
   if (u < options_.end_probability) {
     top = options_.end_of_target;

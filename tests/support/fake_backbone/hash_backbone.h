@@ -36,7 +36,8 @@ struct HashBackboneOptions {
   int32_t max_positions = 512;  // C
   size_t max_pages = 4096;
   // How often the highest logit is the end, a word start, or an id that must be suppressed. The
-  // rest continues a word. Every row also ranks one of each other class below it.
+  // rest continues a word. Every row also ranks one of each other class below it; under a boundary
+  // lock the end comes about as often as without.
   double end_probability = 0.1;
   double word_start_probability = 0.5;
   double suppressed_probability = 0.05;

@@ -1,0 +1,568 @@
+#include "model/engine/engine_properties.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/check.h"
+#include "model/decode/stop_rules.h"
+
+namespace dragoman::model {
+namespace {
+
+constexpr uint64_t kSeed = 20240501;
+
+RandomStream CaseRandom(const char* purpose, int number) {
+  return RandomStream(kSeed, purpose, 0, static_cast<uint64_t>(number));
+}
+
+std::string RandomPolicy(RandomStream* random) {
+  const uint64_t draw = random->NextBelow(6);
+  return draw == 0 ? "sentence" : absl::StrCat("wait-k:", draw);
+}
+
+std::vector<SourceWord> OneSegment(const TestModel& model, int words, RandomStream* random) {
+  return WordsOf(RandomSource(model.traits, {.words = words, .cut_probability = 0.0}, random));
+}
+
+std::vector<TokenId> TargetOf(const std::vector<SequenceEvent>& events, uint32_t segment) {
+  std::vector<TokenId> tokens;
+  for (const SequenceEvent& event : events) {
+    const auto* word = std::get_if<WordCommitted>(&event);
+    if (word != nullptr && word->segment == segment) {
+      tokens.insert(tokens.end(), word->tokens.begin(), word->tokens.end());
+    }
+  }
+  return tokens;
+}
+
+std::vector<SegmentClosed> SegmentsOf(const std::vector<SequenceEvent>& events) {
+  std::vector<SegmentClosed> segments;
+  for (const SequenceEvent& event : events) {
+    if (const auto* closed = std::get_if<SegmentClosed>(&event)) segments.push_back(*closed);
+  }
+  return segments;
+}
+
+// One stream of a backbone, fed row by row by position, with a plain choice of the next token.
+class PlainStream {
+ public:
+  explicit PlainStream(const TestModel& model)
+      : model_(model), backbone_(model.make_backbone(256)) {
+    const auto rows = static_cast<int32_t>(backbone_->config().max_positions);
+    const auto opened = backbone_->Open(rows, rows - model.layout.phi, model.layout.phi);
+    DRAGOMAN_CHECK(opened.ok());
+    stream_ = *opened;
+    const auto prompt = static_cast<int32_t>(model.layout.prompt.size());
+    DRAGOMAN_CHECK(backbone_->SetPrompt(stream_, prompt).ok());
+    for (const TokenId token : model.layout.prompt) FeedSource(token);
+  }
+
+  void FeedSource(TokenId token) {
+    Feed({.token = token, .stream = stream_, .side = Side::kSource, .position = source_rows_});
+    ++source_rows_;
+  }
+  // Afterwards logits() are those of the row.
+  void FeedTarget(TokenId token, int32_t src_vis) {
+    Feed({.token = token,
+          .stream = stream_,
+          .side = Side::kTarget,
+          .position = model_.layout.phi + target_rows_,
+          .src_vis = src_vis,
+          .want_logits = true});
+    ++target_rows_;
+  }
+  void DropTargetRow() {
+    --target_rows_;
+    DRAGOMAN_CHECK(backbone_->Truncate(stream_, Side::kTarget, target_rows_).ok());
+  }
+  // Highest logit, lowest id on ties; suppressed ids never, and with `lock` only word borders.
+  TokenId Choose(bool lock) const {
+    TokenId best = -1;
+    for (TokenId id = 0; id < static_cast<TokenId>(output_.vocab_size); ++id) {
+      if (model_.traits.IsSuppressed(id)) continue;
+      if (lock && !model_.traits.IsWordStart(id) && id != model_.layout.end_of_target) continue;
+      if (best < 0 || output_.row(0)[id] > output_.row(0)[best]) best = id;
+    }
+    return best;
+  }
+
+ private:
+  void Feed(const StepRow& row) {
+    batch_.rows.assign(1, row);
+    const absl::Status status = backbone_->Forward(batch_, &output_);
+    DRAGOMAN_CHECK_MSG(status.ok(), std::string(status.message()));
+  }
+
+  const TestModel& model_;
+  const std::unique_ptr<Backbone> backbone_;
+  StreamId stream_ = 0;
+  int32_t source_rows_ = 0;
+  int32_t target_rows_ = 0;
+  StepBatch batch_;
+  StepOutput output_;
+};
+
+// Feeds the header of a segment; the last header row sees `src_vis` source tokens.
+void FeedHeader(const TestModel& model, int32_t src_vis, PlainStream* stream) {
+  const std::vector<TokenId>& header = model.layout.target_header;
+  for (size_t i = 0; i < header.size(); ++i) {
+    stream->FeedTarget(header[i], i + 1 < header.size() ? 0 : src_vis);
+  }
+}
+
+// Whole source, then greedy decoding to the end or to `max_tokens`.
+std::vector<TokenId> BatchDecode(const TestModel& model, const std::vector<SourceWord>& words,
+                                 size_t max_tokens) {
+  PlainStream stream(model);
+  int32_t visible = 0;
+  for (const SourceWord& word : words) {
+    for (const TokenId token : word.tokens) stream.FeedSource(token), ++visible;
+  }
+  for (const TokenId token : model.layout.source_end) stream.FeedSource(token), ++visible;
+  FeedHeader(model, visible, &stream);
+  std::vector<TokenId> target;
+  while (target.size() < max_tokens) {
+    const TokenId token = stream.Choose(false);
+    if (token == model.layout.end_of_target) break;
+    target.push_back(token);
+    stream.FeedTarget(token, visible);
+  }
+  return target;
+}
+
+std::string DescribeWord(int64_t segment, int64_t word, const std::vector<TokenId>& tokens,
+                         int64_t read) {
+  std::string line = absl::StrCat(segment, ".", word, ":");
+  for (const TokenId token : tokens) absl::StrAppend(&line, " ", token);
+  return absl::StrCat(line, " @", read);
+}
+
+// One segment of the reference loop; the names are those of the pseudo-code.
+void ReferenceSegment(const TestModel& model, const Policy& policy,
+                      std::span<const SourceWord> words, const StopLimits& limits, int64_t segment,
+                      std::vector<std::string>* lines) {
+  const TokenId eos = model.layout.end_of_target;
+  const auto W = static_cast<int64_t>(words.size());
+  PlainStream stream(model);
+  std::vector<int32_t> E = {0};
+  for (const SourceWord& word : words) {
+    for (const TokenId token : word.tokens) stream.FeedSource(token);
+    E.push_back(E.back() + static_cast<int32_t>(word.tokens.size()));
+  }
+  for (const TokenId token : model.layout.source_end) stream.FeedSource(token);
+  E.push_back(E.back() + static_cast<int32_t>(model.layout.source_end.size()));
+
+  int64_t c = 0, j = 1;
+  bool need = false, lock = false, open = false, header_fed = false;
+  std::vector<TokenId> target, word;
+  TokenId pending = model.layout.target_header.back();
+  const auto allows = [&] {
+    return policy.Decide({.next_word = j, .visible_units = c, .ended = c == W + 1}) ==
+           Decision::kWrite;
+  };
+  const auto close = [&] {
+    lines->push_back(DescribeWord(segment, j, word, std::min(c, W)));
+    word.clear();
+    open = false;
+    ++j;
+  };
+  while (true) {
+    if (!open && (need || !allows())) {
+      ++c;
+      need = false;
+      continue;
+    }
+    if (!header_fed) {
+      for (size_t i = 0; i + 1 < model.layout.target_header.size(); ++i) {
+        stream.FeedTarget(model.layout.target_header[i], 0);
+      }
+      header_fed = true;
+    }
+    stream.FeedTarget(pending, E[c]);
+    TokenId t = stream.Choose(lock || (open && WordIsFull(limits, word.size())));
+    if (t != eos && open && model.traits.IsWordStart(t)) {
+      close();
+      if (!allows()) {
+        stream.DropTargetRow();
+        lock = true;
+        continue;
+      }
+    }
+    if (t != eos && c == W + 1 && !TargetLengthAllowed(limits, E[W], target.size() + 1)) t = eos;
+    if (t != eos && ClosesLoop(target, t)) t = eos;
+    if (t == eos && c == W + 1) {
+      if (open) close();
+      return;
+    }
+    if (t == eos) {
+      stream.DropTargetRow();
+      if (open) close();
+      lock = need = true;
+      continue;
+    }
+    pending = t;
+    target.push_back(t);
+    word.push_back(t);
+    open = true;
+    lock = false;
+  }
+}
+
+StopLimits LimitsOf(const EngineOptions& options) {
+  return {.max_word_tokens = options.max_word_tokens,
+          .max_words_ahead = options.max_words_ahead,
+          .target_slack_tokens = options.target_slack_tokens};
+}
+
+EngineOptions RandomBudget(RandomStream* random) {
+  EngineOptions options = EngineHarness::SmallOptions();
+  const size_t rows[] = {1, 2, 3, 5, 16, 512};
+  options.max_batch_rows = rows[random->NextBelow(6)];
+  options.max_source_rows = 1 + random->NextBelow(options.max_batch_rows);
+  return options;
+}
+
+}  // namespace
+
+std::vector<std::string> ReferenceWords(const TestModel& model, const Policy& policy,
+                                        const std::vector<SourceWord>& words,
+                                        const EngineOptions& options) {
+  std::vector<std::string> lines;
+  int64_t segment = 0;
+  size_t begin = 0;
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (words[i].cut == SegmentCut::kNone && i + 1 < words.size()) continue;
+    ReferenceSegment(model, policy, std::span(words).subspan(begin, i + 1 - begin),
+                     LimitsOf(options), ++segment, &lines);
+    begin = i + 1;
+  }
+  return lines;
+}
+
+std::vector<std::string> DescribeWordsWithDelays(const std::vector<SequenceEvent>& events) {
+  std::vector<std::string> lines;
+  for (const SequenceEvent& event : events) {
+    if (const auto* word = std::get_if<WordCommitted>(&event)) {
+      lines.push_back(
+          DescribeWord(word->segment, word->word, word->tokens, word->source_words_read));
+    }
+  }
+  return lines;
+}
+
+int CheckWaitKDelays(const TestModelFactory& factory, int sentences) {
+  int exact = 0;
+  for (int n = 0; n < sentences; ++n) {
+    SCOPED_TRACE(absl::StrCat("sentence ", n));
+    RandomStream random = CaseRandom("P1", n);
+    const TestModel model = factory(random.NextBits());
+    const auto k = static_cast<int64_t>(1 + random.NextBelow(10));
+    const auto W = static_cast<int64_t>(1 + random.NextBelow(20));
+    const auto events = TranslateAlone(model, absl::StrCat("wait-k:", k),
+                                       ActionsOf(OneSegment(model, static_cast<int>(W), &random)));
+    const std::vector<SegmentClosed> segments = SegmentsOf(events);
+    EXPECT_EQ(segments.size(), 1u);
+    if (segments.empty()) continue;
+    const int64_t waits = segments[0].eos_waits;
+    if (waits == 0) ++exact;
+    int64_t i = 0;
+    for (const SequenceEvent& event : events) {
+      const auto* word = std::get_if<WordCommitted>(&event);
+      if (word == nullptr) continue;
+      ++i;
+      EXPECT_EQ(word->word, i);
+      // A READ after an early end comes on top; without one the delay is exactly that of wait-k.
+      EXPECT_GE(word->source_words_read, std::min(k + i - 1, W));
+      EXPECT_LE(word->source_words_read, std::min(k + i - 1 + waits, W));
+    }
+    EXPECT_EQ(i, segments[0].target_words);
+  }
+  return exact;
+}
+
+void CheckSentenceEqualsBatchDecode(const TestModelFactory& factory, int sentences) {
+  EngineOptions options = EngineHarness::SmallOptions();
+  options.max_word_tokens = 1'000'000;  // plain decoding knows no words
+  for (int n = 0; n < sentences; ++n) {
+    SCOPED_TRACE(absl::StrCat("sentence ", n));
+    RandomStream random = CaseRandom("P2", n);
+    const TestModel model = factory(random.NextBits());
+    // Two segments, so that the second stands on the prompt and header rows that were kept.
+    std::vector<SourceWord> first =
+        OneSegment(model, 1 + static_cast<int>(random.NextBelow(12)), &random);
+    const std::vector<SourceWord> second =
+        OneSegment(model, 1 + static_cast<int>(random.NextBelow(12)), &random);
+    first.back().cut = SegmentCut::kBoundary;
+    std::vector<SourceWord> words = first;
+    words.insert(words.end(), second.begin(), second.end());
+
+    const auto events = TranslateAlone(model, "sentence", ActionsOf(words), options);
+
+    const std::vector<SegmentClosed> segments = SegmentsOf(events);
+    ASSERT_EQ(segments.size(), 2u);
+    for (const SegmentClosed& segment : segments) {
+      const std::vector<TokenId> written = TargetOf(events, segment.segment);
+      // A guard ends a target that plain decoding would go on with.
+      const bool guarded = segment.guard != TargetGuard::kNone;
+      EXPECT_EQ(written, BatchDecode(model, segment.segment == 1 ? first : second,
+                                     guarded ? written.size() : 1000));
+    }
+  }
+}
+
+int CheckEarlyEndIsARead(const TestModelFactory& factory, int sentences) {
+  int waits = 0;
+  for (int n = 0; n < sentences; ++n) {
+    SCOPED_TRACE(absl::StrCat("sentence ", n));
+    RandomStream random = CaseRandom("P6", n);
+    const TestModel model = factory(random.NextBits());
+    const std::vector<SourceAction> actions =
+        RandomSource(model.traits, {.words = 30, .cut_probability = 0.15}, &random);
+    const std::string policy = absl::StrCat("wait-k:", 1 + random.NextBelow(4));
+    std::vector<uint32_t> expected;  // source words of each segment
+    uint32_t words = 0;
+    for (const SourceWord& word : WordsOf(actions)) {
+      ++words;
+      if (word.cut == SegmentCut::kNone) continue;
+      expected.push_back(words);
+      words = 0;
+    }
+    if (words > 0) expected.push_back(words);
+
+    const auto events = TranslateAlone(model, policy, actions);
+
+    std::vector<uint32_t> found;
+    for (const SegmentClosed& segment : SegmentsOf(events)) {
+      found.push_back(segment.source_words);
+      waits += static_cast<int>(segment.eos_waits);
+    }
+    EXPECT_EQ(found, expected);
+    for (const SequenceEvent& event : events) {
+      const auto* word = std::get_if<WordCommitted>(&event);
+      if (word == nullptr) continue;
+      EXPECT_EQ(std::count(word->tokens.begin(), word->tokens.end(), model.layout.end_of_target),
+                0);
+    }
+  }
+  return waits;
+}
+
+void CheckStableWordsNeverGrow(const TestModelFactory& factory, int runs) {
+  size_t words_in_all = 0;
+  for (int n = 0; n < runs; ++n) {
+    SCOPED_TRACE(absl::StrCat("run ", n));
+    RandomStream random = CaseRandom("P7", n);
+    const TestModel model = factory(random.NextBits());
+    const std::vector<SourceAction> actions =
+        RandomSource(model.traits, {.words = 12, .cut_probability = 0.15}, &random);
+    const auto events = TranslateAlone(model, RandomPolicy(&random), actions);
+    std::set<std::pair<uint32_t, uint32_t>> seen;
+    for (const SequenceEvent& event : events) {
+      const auto* word = std::get_if<WordCommitted>(&event);
+      if (word == nullptr) continue;
+      ASSERT_FALSE(word->tokens.empty());
+      EXPECT_TRUE(seen.emplace(word->segment, word->word).second) << "word sent twice";
+      // What follows a committed word begins a new one, and nothing inside a word does.
+      if (word->word > 1) {
+        EXPECT_TRUE(model.traits.IsWordStart(word->tokens.front()));
+      }
+      for (size_t i = 1; i < word->tokens.size(); ++i) {
+        EXPECT_FALSE(model.traits.IsWordStart(word->tokens[i]));
+      }
+      for (const TokenId token : word->tokens) EXPECT_FALSE(model.traits.IsSuppressed(token));
+    }
+    words_in_all += seen.size();
+  }
+  EXPECT_GT(words_in_all, static_cast<size_t>(runs)) << "too little text to check anything";
+}
+
+void CheckChunkingInvariance(const TestModelFactory& factory, int cases) {
+  size_t words_in_all = 0;
+  for (int n = 0; n < cases; ++n) {
+    SCOPED_TRACE(absl::StrCat("case ", n));
+    RandomStream random = CaseRandom("P8", n);
+    const TestModel model = factory(random.NextBits());
+    const std::vector<SourceAction> actions =
+        RandomSource(model.traits,
+                     {.words = 1 + static_cast<int>(random.NextBelow(20)),
+                      .cut_probability = 0.15,
+                      .mark_probability = 0.08},
+                     &random);
+    const std::string policy = RandomPolicy(&random);
+    const std::vector<std::string> expected =
+        DescribeEvents(TranslateAlone(model, policy, actions));
+
+    EngineHarness harness(model, RandomBudget(&random));
+    RecordingSink sink;
+    const SequenceId id = harness.Open(policy, &sink);
+    for (size_t begin = 0; begin < actions.size();) {
+      const size_t end = std::min(actions.size(), begin + 1 + random.NextBelow(4));
+      harness.Send(id, actions, begin, end);
+      begin = end;
+      // Sometimes nothing runs between two chunks, sometimes all that can.
+      for (uint64_t steps = random.NextBelow(25); steps > 0; --steps) harness.engine().RunOneStep();
+    }
+    if (random.NextBelow(2) == 0) harness.Run();
+    EXPECT_TRUE(harness.engine().Finish(id).ok());
+    harness.Run();
+
+    EXPECT_EQ(DescribeEvents(sink.events()), expected) << policy;
+    words_in_all += sink.Get<WordCommitted>().size();
+  }
+  EXPECT_GT(words_in_all, static_cast<size_t>(cases)) << "too little text to check anything";
+}
+
+void CheckReferenceLoop(const TestModelFactory& factory, int cases) {
+  for (int n = 0; n < cases; ++n) {
+    SCOPED_TRACE(absl::StrCat("case ", n));
+    RandomStream random = CaseRandom("loop", n);
+    const TestModel model = factory(random.NextBits());
+    const std::vector<SourceAction> actions = RandomSource(
+        model.traits, {.words = 1 + static_cast<int>(random.NextBelow(20)), .cut_probability = 0.1},
+        &random);
+    EngineOptions options = RandomBudget(&random);
+    options.max_word_tokens = 6;  // so that full words are common
+    const std::string policy = RandomPolicy(&random);
+
+    const auto events = TranslateAlone(model, policy, actions, options);
+
+    EXPECT_EQ(DescribeWordsWithDelays(events),
+              ReferenceWords(model, *ParsePolicy(policy).value(), WordsOf(actions), options))
+        << policy;
+  }
+}
+
+void CheckStarvedStreamsKeepTheirText(const TestModelFactory& factory, int streams) {
+  const TestModel model = factory(kSeed);
+  // The first stream is short, the others send long texts at once into a step of four rows.
+  std::vector<std::vector<SourceAction>> sources;
+  std::vector<std::vector<std::string>> alone;
+  uint64_t rows_of_first = 0, rows_of_all = 0;
+  for (int i = 0; i < streams; ++i) {
+    RandomStream random = CaseRandom("E7", i);
+    sources.push_back(
+        RandomSource(model.traits, {.words = i == 0 ? 6 : 60, .cut_probability = 0.05}, &random));
+    const auto events = TranslateAlone(model, "wait-k:2", sources.back());
+    alone.push_back(DescribeEvents(events));
+    uint64_t rows = model.layout.prompt.size();
+    for (const SegmentClosed& segment : SegmentsOf(events)) {
+      rows += segment.decode_rows + segment.source_tokens + model.layout.source_end.size();
+    }
+    if (i == 0) rows_of_first = rows;
+    rows_of_all += rows;
+  }
+  EngineOptions options;
+  options.max_sequences = static_cast<size_t>(streams);
+  options.max_batch_rows = 4;
+  options.max_source_rows = 2;
+  EngineHarness harness(model, options);
+  std::vector<RecordingSink> sinks(streams);
+  // The short stream comes last into a full house.
+  for (int i = streams - 1; i >= 0; --i) {
+    harness.SendAll(harness.Open("wait-k:2", &sinks[i]), sources[i]);
+  }
+
+  uint64_t steps_of_first = 0;
+  while (!sinks[0].ended() && harness.engine().RunOneStep()) ++steps_of_first;
+  const uint64_t steps_of_rest = harness.Run();
+
+  // Served at least once in a round over all streams, for each of its rows.
+  EXPECT_LE(steps_of_first, (rows_of_first + 1) * streams);
+  EXPECT_LE(steps_of_first + steps_of_rest, rows_of_all + 1);
+  for (int i = 0; i < streams; ++i) {
+    EXPECT_EQ(DescribeEvents(sinks[i].events()), alone[i]) << "stream " << i;
+  }
+}
+
+void CheckManySegmentsKeepMemoryConstant(const TestModelFactory& factory, int segments) {
+  const TestModel model = factory(kSeed);
+  EngineHarness harness(model);
+  RecordingSink sink;
+  const SequenceId id = harness.Open("wait-k:2", &sink);
+  const std::vector<SourceAction> segment = ActionsOf({{{8, 9}, SegmentCut::kNone},
+                                                       {{10}, SegmentCut::kNone},
+                                                       {{12, 13, 15}, SegmentCut::kBoundary}});
+  size_t after_first = 0, peak_of_first = 0;
+  for (int n = 0; n < segments; ++n) {
+    harness.Send(id, segment, 0, segment.size());
+    size_t peak = 0;
+    while (harness.engine().RunOneStep()) {
+      peak = std::max(peak, harness.engine().stats().cache.pages_used);
+    }
+    const size_t after = harness.engine().stats().cache.pages_used;
+    if (n == 0) {
+      after_first = after;
+      peak_of_first = peak;
+      continue;
+    }
+    ASSERT_EQ(after, after_first) << "after segment " << n + 1;
+    ASSERT_EQ(peak, peak_of_first) << "in segment " << n + 1;
+  }
+  EXPECT_EQ(sink.Get<SegmentClosed>().size(), static_cast<size_t>(segments));
+  EXPECT_TRUE(harness.engine().Finish(id).ok());
+  harness.Run();
+  EXPECT_TRUE(sink.final_status().ok());
+  EXPECT_EQ(harness.engine().stats().cache.pages_used, 0u);
+}
+
+void CheckRemoveInEveryState(const TestModelFactory& factory) {
+  const TestModel model = factory(kSeed);
+  RandomStream random = CaseRandom("H7", 0);
+  const SourceOptions source{.words = 9, .cut_probability = 0.25, .mark_probability = 0.1};
+  const std::vector<SourceAction> removed_source = RandomSource(model.traits, source, &random);
+  const std::vector<SourceAction> other_source = RandomSource(model.traits, source, &random);
+  const std::vector<std::string> other_alone =
+      DescribeEvents(TranslateAlone(model, "wait-k:2", other_source));
+  // `variant` bits: finished, paused, close_open_segment.
+  for (int variant = 0; variant < 8; ++variant) {
+    bool ended_by_itself = false;
+    for (int steps = 0; !ended_by_itself && steps < 500; ++steps) {
+      SCOPED_TRACE(absl::StrCat("variant ", variant, ", removed after ", steps, " steps"));
+      EngineOptions options = EngineHarness::SmallOptions();
+      options.max_batch_rows = 3;
+      EngineHarness harness(model, options);
+      RecordingSink removed, other;
+      const SequenceId id = harness.Open("wait-k:2", &removed);
+      harness.SendAll(harness.Open("wait-k:2", &other), other_source);
+      harness.Send(id, removed_source, 0, removed_source.size());
+      if ((variant & 1) != 0) {
+        EXPECT_TRUE(harness.engine().Finish(id).ok());
+      }
+      bool busy = true;
+      for (int i = 0; i < steps; ++i) busy = harness.engine().RunOneStep();
+      if ((variant & 2) != 0) (void)harness.engine().SetPaused(id, true);
+
+      const bool close = (variant & 4) != 0;
+      const absl::Status status = harness.engine().Remove(id, absl::CancelledError("gone"), close);
+      EXPECT_EQ(harness.engine().Remove(id, absl::CancelledError("twice"), close).code(),
+                absl::StatusCode::kNotFound);
+      EXPECT_EQ(harness.engine().Append(id, {}).code(), absl::StatusCode::kNotFound);
+      harness.Run();
+
+      if (status.ok()) {
+        EXPECT_EQ(removed.final_status(), absl::CancelledError("gone"));
+      } else {
+        EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+        EXPECT_TRUE(removed.final_status().ok()) << removed.final_status();
+      }
+      // With `close` every segment that has a word also has its SegmentClosed.
+      uint32_t begun = 0;
+      for (const WordCommitted& word : removed.Get<WordCommitted>()) {
+        begun = std::max(begun, word.segment);
+      }
+      if (close) {
+        EXPECT_GE(removed.Get<SegmentClosed>().size(), begun);
+      }
+      EXPECT_EQ(DescribeEvents(other.events()), other_alone);
+      EXPECT_EQ(harness.engine().stats().cache.pages_used, 0u);
+      EXPECT_EQ(harness.engine().stats().cache.open_streams, 0u);
+      EXPECT_EQ(harness.engine().stats().slots_used, 0u);
+      ended_by_itself = !busy || !status.ok();
+    }
+    EXPECT_TRUE(ended_by_itself) << "the sequence never came to rest";
+  }
+}
+
+}  // namespace dragoman::model

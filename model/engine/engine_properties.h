@@ -1,0 +1,38 @@
+// Properties that the engine must have on every backbone (streaming.md section 12). Each check
+// makes its own models from the factory and reports through GoogleTest; counts are given by the
+// caller, because backbones differ in speed.
+#pragma once
+
+#include "model/engine/engine_harness.h"
+
+namespace dragoman::model {
+
+// The loop of streaming.md section 6 written down line by line, one row at a time on a backbone of
+// its own, words in whole segments. Returns the committed words as DescribeWords() does, each with
+// " @c" for the units that were visible.
+std::vector<std::string> ReferenceWords(const TestModel& model, const Policy& policy,
+                                        const std::vector<SourceWord>& words,
+                                        const EngineOptions& options);
+// The same description of what an engine wrote.
+std::vector<std::string> DescribeWordsWithDelays(const std::vector<SequenceEvent>& events);
+
+// P1. Returns how many sentences had no READ because of an early end; those are exact.
+int CheckWaitKDelays(const TestModelFactory& factory, int sentences);
+// P2.
+void CheckSentenceEqualsBatchDecode(const TestModelFactory& factory, int sentences);
+// P6. Returns how many early ends there were.
+int CheckEarlyEndIsARead(const TestModelFactory& factory, int sentences);
+// P7.
+void CheckStableWordsNeverGrow(const TestModelFactory& factory, int runs);
+// P8, the engine's part: words, marks and Finish() in any chunks and at any time.
+void CheckChunkingInvariance(const TestModelFactory& factory, int cases);
+// The engine equals the reference loop.
+void CheckReferenceLoop(const TestModelFactory& factory, int cases);
+// E7.
+void CheckStarvedStreamsKeepTheirText(const TestModelFactory& factory, int streams);
+// E8.
+void CheckManySegmentsKeepMemoryConstant(const TestModelFactory& factory, int segments);
+// H7: removes one of two sequences after every possible number of steps.
+void CheckRemoveInEveryState(const TestModelFactory& factory);
+
+}  // namespace dragoman::model
