@@ -115,7 +115,7 @@ void ScriptedSession::SendStable(const std::string& text) {
     v1::WordStamp stamp;
     stamp.set_begin(static_cast<uint32_t>(text_.size() - text.size() + (text[0] == ' ' ? 1 : 0)));
     stamp.set_end(static_cast<uint32_t>(text_.size()));
-    stamp.set_read_words(received_words_ - segment_begin_words_);
+    stamp.set_read_words(received_words_);
     stamp.set_emit_ms(next_seq * 10);
     *delta->add_words() = stamp;
     *open_final_.add_words() = stamp;
