@@ -7,7 +7,9 @@ namespace dragoman::server {
 void DeliveryQueue::Post(std::shared_ptr<DeliveryTarget> target, model::SequenceEvent event) {
   {
     const MutexLock lock(&mu_);
-    items_.push_back(Delivery{std::move(target), std::move(event)});
+    Item& item = items_.emplace_back();
+    item.target = std::move(target);
+    item.event = std::move(event);
   }
   wake_.notify_one();
 }
@@ -15,7 +17,7 @@ void DeliveryQueue::Post(std::shared_ptr<DeliveryTarget> target, model::Sequence
 void DeliveryQueue::Call(std::function<void()> function) {
   {
     const MutexLock lock(&mu_);
-    items_.push_back(std::move(function));
+    items_.emplace_back().function = std::move(function);
   }
   wake_.notify_one();
 }
@@ -49,7 +51,7 @@ std::vector<DeliveryQueue::Item> DeliveryQueue::TakeDue() {
   items.swap(items_);
   const TimePoint now = clock_->Now();
   while (!timers_.empty() && timers_.begin()->first <= now) {
-    items.push_back(std::move(timers_.begin()->second));
+    items.emplace_back().function = std::move(timers_.begin()->second);
     timers_.erase(timers_.begin());
   }
   return items;
@@ -59,11 +61,11 @@ void DeliveryQueue::Execute(std::vector<Item> items) {
   // Targets in the order of their first event; usually a handful.
   std::map<DeliveryTarget*, std::shared_ptr<DeliveryTarget>> touched;
   for (Item& item : items) {
-    if (auto* delivery = std::get_if<Delivery>(&item)) {
-      delivery->target->OnSequenceEvent(std::move(delivery->event));
-      touched.emplace(delivery->target.get(), std::move(delivery->target));
+    if (item.target != nullptr) {
+      item.target->OnSequenceEvent(std::move(item.event));
+      touched.emplace(item.target.get(), std::move(item.target));
     } else {
-      std::get<std::function<void()>>(item)();
+      item.function();
     }
   }
   for (const auto& [key, target] : touched) target->OnBatchEnd();

@@ -10,7 +10,6 @@
 #include <map>
 #include <memory>
 #include <thread>
-#include <variant>
 #include <vector>
 
 #include "base/clock.h"
@@ -47,11 +46,12 @@ class DeliveryQueue {
   void RunPending();
 
  private:
-  struct Delivery {
+  // An event for a target, or a function when there is no target.
+  struct Item {
     std::shared_ptr<DeliveryTarget> target;
     model::SequenceEvent event;
+    std::function<void()> function;
   };
-  using Item = std::variant<Delivery, std::function<void()>>;
 
   void Run();
   std::vector<Item> TakeDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

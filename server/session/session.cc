@@ -12,6 +12,9 @@
 namespace dragoman::server {
 namespace {
 
+// Flushes and segment ends without an answer; above, the client is not read.
+constexpr size_t kMaxPendingMarks = 1024;
+
 model::StreamingEncoderOptions EncoderOptions(const SessionConfig& config) {
   model::StreamingEncoderOptions options;
   options.automatic_segments = !config.client_segments;
@@ -42,6 +45,8 @@ Session::Session(SessionIdentity identity, std::shared_ptr<const SessionConfig> 
   last_client_ = last_event_ = identity_.config_time;
 }
 
+Session::~Session() = default;
+
 uint32_t Session::TimeMs(TimePoint now) const {
   return static_cast<uint32_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(now - identity_.config_time).count());
@@ -60,6 +65,7 @@ bool Session::MayReadLocked() const {
   if (state_ != SessionState::kActive || half_closed_) return false;
   if (PendingBytes() + limits_.max_text_chunk_bytes > limits_.inbox_bytes) return false;
   // A client that does not take its events may still send acknowledgements, up to a point.
+  if (pending_flushes_ + segment_ends_.size() > kMaxPendingMarks) return false;
   const size_t most = AckGateClosed() ? 4 * limits_.outbox_events : limits_.outbox_events;
   return outbox_.size() <= most;
 }
@@ -258,6 +264,7 @@ void Session::Flush(uint32_t id) {
   std::vector<model::EncodedWord> words;
   encoder_.CompleteWord(&words);
   AppendWords(std::move(words));
+  ++pending_flushes_;
   CheckEngine(model_->engine->Flush(*sequence_, id));
 }
 
@@ -406,10 +413,10 @@ SessionSummary Session::Summary() const {
 
 // ---------------------------------------------------------------- delivery
 
-SessionOutput Session::TakeOutput() {
+SessionOutput Session::TakeOutput(bool may_write) {
   const Scope scope(this);
   SessionOutput output;
-  if (transport_done_) return output;
+  if (transport_done_ || (!may_write && !abandoned_)) return output;
   const TimePoint now = parts_.clock->Now();
   if (!abandoned_ && !outbox_.empty()) {
     if (AckGateClosed()) {

@@ -105,6 +105,7 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   Session(SessionIdentity identity, std::shared_ptr<const SessionConfig> config,
           std::shared_ptr<const ServedModel> model, const SessionLimits& limits,
           const SessionParts& parts, std::weak_ptr<SessionTransport> transport);
+  ~Session() override;
 
   // Admission. OnAdmitted() opens the engine sequence and sends SessionStarted.
   void OnAdmitted(std::unique_ptr<SlotLease> lease);
@@ -127,8 +128,9 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   // Tells the client that the replica drains.
   void NoticeDraining(Duration left);
 
-  // The transport asks whenever it is woken and has no write in flight.
-  SessionOutput TakeOutput();
+  // The transport asks whenever it is woken. With a write in flight (`may_write` false) the answer is
+  // an event never, and the end only when the session waits for that write no longer.
+  SessionOutput TakeOutput(bool may_write = true);
   void OnWriteDone(bool ok, size_t bytes);
   // False while the client is ahead of the engine or nothing may be received.
   bool MayRead();
@@ -209,6 +211,7 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   uint32_t encoded_words_ ABSL_GUARDED_BY(mu_) = 0;
   uint32_t read_words_ ABSL_GUARDED_BY(mu_) = 0;        // by the last write
   std::optional<uint32_t> last_flush_ ABSL_GUARDED_BY(mu_);
+  size_t pending_flushes_ ABSL_GUARDED_BY(mu_) = 0;     // without an answer yet
   // EndSegment() calls that the engine has not answered yet: our number -> the client's id, or
   // nothing for a blank line.
   std::map<uint32_t, std::optional<uint32_t>> segment_ends_ ABSL_GUARDED_BY(mu_);

@@ -89,7 +89,10 @@ void Session::Handle(const model::SegmentClosed& event) {
   Push(std::move(final_event));
 }
 
-void Session::Handle(const model::FlushReached& event) { Push(FlushDoneEvent{event.flush_id}); }
+void Session::Handle(const model::FlushReached& event) {
+  --pending_flushes_;
+  Push(FlushDoneEvent{event.flush_id});
+}
 
 void Session::Handle(const model::NothingToEnd& event) {
   const auto found = segment_ends_.find(event.client_id);
