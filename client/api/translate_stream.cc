@@ -131,8 +131,7 @@ class TranslateStream::Impl {
       if (!impl_->OnReadDone(ok)) RemoveHold();
     }
     void OnDone(const grpc::Status& status) override {
-      CallStatus call_status = DecodeGrpcStatus(status, *context);
-      impl_->OnDone(std::move(call_status), std::move(context));
+      impl_->OnDone(DecodeGrpcStatus(status, *context));
       delete this;
     }
 
@@ -156,7 +155,7 @@ class TranslateStream::Impl {
   void Finish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnWriteDone(bool ok);
   bool OnReadDone(bool ok);  // false: the call is over
-  void OnDone(CallStatus status, std::unique_ptr<grpc::ClientContext> context);
+  void OnDone(CallStatus status);
 
   const StreamOptions options_;
   Clock* const clock_;
@@ -351,10 +350,9 @@ bool TranslateStream::Impl::OnReadDone(bool ok) {
   return true;
 }
 
-void TranslateStream::Impl::OnDone(CallStatus status,
-                                   std::unique_ptr<grpc::ClientContext> context) {
+void TranslateStream::Impl::OnDone(CallStatus status) {
   MutexLock lock(&mu_);
-  done_context_ = std::move(context);
+  done_context_ = std::move(attempt_->context);
   attempt_ = nullptr;
   call_open_ = false;
   write_in_flight_ = false;

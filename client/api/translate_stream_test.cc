@@ -461,5 +461,29 @@ TEST_F(TranslateStreamTest, CutsTextToTheLimitOfTheServer) {
   EXPECT_TRUE(stream->end().status.ok()) << Why(stream->end());
 }
 
+TEST_F(TranslateStreamTest, EndsCleanlyWhateverTheInstantOfTheEnd) {
+  ScriptedInterpreter server([](grpc::ServerContext* context, ServerStream* stream) {
+    ScriptedSession session(context, stream);
+    session.ReadConfig();
+    session.SendStarted();
+    session.next_seq = 5;  // broken at once, with the status right behind it
+    session.SendEnded(v1::END_COMPLETE);
+    return grpc::Status::OK;
+  });
+  for (int i = 0; i < 200; ++i) {
+    auto stream = Start(server.address());
+    std::thread canceller([&] {
+      for (int spin = 0; spin < i * 20; ++spin) std::this_thread::yield();
+      if (i % 2 == 0) stream->Cancel();
+      stream->HalfClose();
+    });
+    while (stream->Next()) {
+    }
+    canceller.join();
+    const StreamEnd& end = stream->end();
+    EXPECT_TRUE(end.broken_invariant || end.cancelled_by_us) << Why(end);
+  }
+}
+
 }  // namespace
 }  // namespace dragoman::client

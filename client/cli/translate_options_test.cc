@@ -1,0 +1,76 @@
+#include "client/cli/translate_options.h"
+
+#include "gtest/gtest.h"
+
+namespace dragoman::client {
+namespace {
+
+TranslateOptions EnglishToGerman() {
+  TranslateOptions options;
+  options.source_language = "en";
+  options.target_language = "de";
+  return options;
+}
+
+TEST(TranslateOptionsTest, MakesTheConfigThatWasAskedFor) {
+  TranslateOptions options = EnglishToGerman();
+  options.policy = "wait-k:5";
+  options.model = "small";
+  options.label = "talk-7";
+  options.segment = "client";
+  options.stamps = true;
+  options.stats = true;
+
+  const auto config = MakeStreamConfig(options, false);
+
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->model(), "small");
+  EXPECT_EQ(config->source_language(), "en");
+  ASSERT_EQ(config->target_languages_size(), 1);
+  EXPECT_EQ(config->target_languages(0), "de");
+  EXPECT_EQ(config->wait_k().k(), 5u);
+  EXPECT_EQ(config->segment_mode(), v1::SEGMENT_CLIENT);
+  EXPECT_EQ(config->session_label(), "talk-7");
+  EXPECT_TRUE(config->output().word_stamps());
+  EXPECT_TRUE(config->output().model_stats());
+  EXPECT_TRUE(config->has_text_input());
+}
+
+TEST(TranslateOptionsTest, LeavesThePolicyToTheModelUnlessAsked) {
+  TranslateOptions options = EnglishToGerman();
+  EXPECT_EQ(MakeStreamConfig(options, false)->policy_case(), v1::StreamConfig::POLICY_NOT_SET);
+  options.policy = "sentence";
+  EXPECT_TRUE(MakeStreamConfig(options, false)->has_sentence());
+}
+
+TEST(TranslateOptionsTest, TypedLinesEndSegments) {
+  TranslateOptions options = EnglishToGerman();
+  EXPECT_FALSE(MakeStreamConfig(options, false)->text_input().newline_is_boundary());
+  EXPECT_TRUE(MakeStreamConfig(options, true)->text_input().newline_is_boundary());
+  options.lines = true;
+  EXPECT_TRUE(MakeStreamConfig(options, false)->text_input().newline_is_boundary());
+}
+
+TEST(TranslateOptionsTest, RefusesBadValuesByFlag) {
+  for (const char* policy : {"wait-k", "wait-k:", "wait-k:0", "wait-k:65", "wait-k:x", "Sentence",
+                             "wait-k:-1", "wait-k:3 4", "adaptive:0.7"}) {
+    TranslateOptions options = EnglishToGerman();
+    options.policy = policy;
+    EXPECT_EQ(MakeStreamConfig(options, false).status().code(), absl::StatusCode::kInvalidArgument)
+        << policy;
+  }
+  for (const double rate : {0.0, -1.0, 1.0 / 0.0}) {
+    TranslateOptions options = EnglishToGerman();
+    options.rate = rate;
+    EXPECT_FALSE(MakeStreamConfig(options, false).ok()) << rate;
+  }
+  TranslateOptions options = EnglishToGerman();
+  options.segment = "never";
+  EXPECT_FALSE(MakeStreamConfig(options, false).ok());
+  options = EnglishToGerman();
+  options.jsonl = options.stamps = true;
+  EXPECT_FALSE(MakeStreamConfig(options, false).ok());
+}
+
+}  // namespace
+}  // namespace dragoman::client
