@@ -12,10 +12,9 @@ preset=release
 [[ ! -x build/release/bin/dragoman-server && -x build/dev/bin/dragoman-server ]] && preset=dev
 scripts/build.sh "$preset" dragoman dragoman-server dragoman_torch
 
-work=$(mktemp -d)
-server=
-cleanup() {
-  if [[ -n $server ]]; then kill "$server" && wait "$server" || true; fi 2>/dev/null
+work=$(mktemp -d) server=
+cleanup() {  # also after an error
+  if [[ -n $server ]]; then kill "$server"; wait "$server"; fi 2>/dev/null || true
   rm -rf "$work"
 }
 trap cleanup EXIT
