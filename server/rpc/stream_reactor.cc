@@ -53,7 +53,7 @@ ServerError MalformedError(uint32_t index) {
 }  // namespace
 
 StreamReactor* StreamReactor::Start(grpc::CallbackServerContext* context, const RpcParts* parts) {
-  auto reactor = std::make_shared<StreamReactor>(context, parts);
+  std::shared_ptr<StreamReactor> reactor(new StreamReactor(context, parts));
   reactor->self_ = reactor;
   reactor->Begin();
   return reactor.get();
@@ -270,9 +270,9 @@ void StreamReactor::StartSession(const v1::StreamConfig& config) {
     return;
   }
   auto& [session_config, model] = std::get<CheckedConfig>(checked);
-  auto session = std::make_shared<Session>(SessionIdentity{NewSessionId(), peer_, kMethod, now},
+  std::shared_ptr<Session> session(new Session(SessionIdentity{NewSessionId(), peer_, kMethod, now},
                                            session_config, model, parts_->session_limits,
-                                           parts_->session, weak_from_this());
+                                           parts_->session, weak_from_this()));
   parts_->table->Add(session);
   bool gone = false;
   {

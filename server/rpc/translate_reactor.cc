@@ -52,7 +52,7 @@ void FillSegments(const std::string& source, const std::vector<FinalEvent>& fina
 TranslateReactor* TranslateReactor::Start(grpc::CallbackServerContext* context,
                                           const RpcParts* parts, const grpc::ByteBuffer& request,
                                           grpc::ByteBuffer* response) {
-  auto reactor = std::make_shared<TranslateReactor>(context, parts, response);
+  std::shared_ptr<TranslateReactor> reactor(new TranslateReactor(context, parts, response));
   reactor->self_ = reactor;
   reactor->Begin(request);
   return reactor.get();
@@ -88,9 +88,9 @@ void TranslateReactor::Begin(const grpc::ByteBuffer& bytes) {
   }
   auto& [config, model] = std::get<CheckedConfig>(checked);
   // The whole text is one chunk for the session; its size was checked above.
-  auto session = std::make_shared<Session>(SessionIdentity{NewSessionId(), peer_, kMethod, begin_},
+  std::shared_ptr<Session> session(new Session(SessionIdentity{NewSessionId(), peer_, kMethod, begin_},
                                            config, model, parts_->session_limits, parts_->session,
-                                           weak_from_this());
+                                           weak_from_this()));
   parts_->table->Add(session);
   {
     const MutexLock lock(&mu_);

@@ -41,17 +41,4 @@ void ModelCatalog::StopEngines() {
   for (const auto& model : models()) model->engine->Stop();
 }
 
-model::TokenTraits TraitsOf(const model::Tokenizer& tokenizer, int64_t vocab_size) {
-  model::TokenTraits traits;
-  traits.flags.resize(static_cast<size_t>(vocab_size), model::TokenTraits::kSuppressed);
-  for (int64_t id = 0; id < vocab_size && id < tokenizer.vocab_size(); ++id) {
-    const auto token = static_cast<model::TokenId>(id);
-    uint8_t flags = 0;
-    if (tokenizer.StartsWord(token)) flags |= model::TokenTraits::kWordStart;
-    if (tokenizer.IsControl(token)) flags |= model::TokenTraits::kSuppressed;
-    traits.flags[static_cast<size_t>(id)] = flags;
-  }
-  return traits;
-}
-
 }  // namespace dragoman::server

@@ -51,7 +51,4 @@ class ModelCatalog {
   std::vector<std::shared_ptr<const ServedModel>> models_ ABSL_GUARDED_BY(mu_);
 };
 
-// Token traits of a vocabulary as the engine wants them.
-model::TokenTraits TraitsOf(const model::Tokenizer& tokenizer, int64_t vocab_size);
-
 }  // namespace dragoman::server

@@ -1,0 +1,242 @@
+#include "server/main/dragoman_server.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/status_macros.h"
+#include "google/protobuf/stubs/logging.h"
+#include "model/engine/token_traits.h"
+#include "model/policy/policy.h"
+#include "server/rpc/interpreter_service.h"
+
+namespace dragoman::server {
+namespace {
+
+using std::chrono::seconds;
+
+// Beside words, flushes and segment ends wait in an engine mailbox; a session bounds them itself.
+constexpr size_t kPendingMarks = 4096;
+// Calls that are not sessions (health watches) are cut after this at the very end.
+constexpr Duration kShutdownPatience = std::chrono::milliseconds(500);
+
+SessionLimits SessionLimitsOf(const ServerConfig& config) {
+  SessionLimits limits;
+  limits.idle = seconds(config.idle_seconds);
+  limits.idle_notice = limits.idle * 3 / 4;
+  limits.duration = seconds(config.max_stream_seconds);
+  limits.duration_notice = std::min<Duration>(seconds(60), limits.duration / 2);
+  limits.write_stall = seconds(config.write_stall_seconds);
+  limits.inbox_bytes = config.inbox_bytes;
+  limits.max_text_chunk_bytes = config.max_text_chunk_bytes;
+  limits.outbox_events = config.outbox_events;
+  return limits;
+}
+
+RpcLimits RpcLimitsOf(const ServerConfig& config) {
+  RpcLimits limits;
+  limits.message_bytes = config.max_message_bytes;
+  limits.text_chunk_bytes = config.max_text_chunk_bytes;
+  limits.audio_chunk_bytes = config.max_audio_chunk_bytes;
+  limits.context_bytes = config.max_context_bytes;
+  limits.examples = config.max_examples;
+  limits.glossary_entries = config.max_glossary_entries;
+  limits.stream_seconds = config.max_stream_seconds;
+  limits.idle_seconds = config.idle_seconds;
+  limits.config_seconds = config.config_seconds;
+  limits.queue_wait_ms = config.queue_wait_ms;
+  limits.unary_bytes = config.max_unary_bytes;
+  return limits;
+}
+
+// Waits for the end of the warm-up sequence.
+class WarmUpSink final : public model::SequenceSink {
+ public:
+  void OnEvent(model::SequenceId, model::SequenceEvent event) override {
+    const auto* ended = std::get_if<model::SequenceEnded>(&event);
+    if (ended == nullptr) return;
+    const MutexLock lock(&mu_);
+    status_ = ended->status;
+    done_ = true;
+    changed_.notify_all();
+  }
+  absl::Status Wait() {
+    const MutexLock lock(&mu_);
+    changed_.wait(mu_, [this] { return done_; });
+    return status_;
+  }
+
+ private:
+  Mutex mu_;
+  CondVar changed_;
+  bool done_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Status status_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace
+
+DragomanServer::DragomanServer(const Options& options)
+    : options_(options),
+      admission_({options.config.slots, options.config.queue_depth}, options.clock),
+      telemetry_({&admission_, &table_, &catalog_, options.build.version, options.build.commit}),
+      delivery_(options.clock) {
+  stop_ = std::make_unique<StopSequence>(
+      options_.clock,
+      DrainOptions{seconds(options_.config.drain_grace_seconds),
+                   seconds(options_.config.drain_seconds),
+                   std::min<Duration>(seconds(2), seconds(options_.config.drain_seconds) / 2)},
+      Hooks(), [this] { table_.Interrupt(); });
+}
+
+absl::StatusOr<std::unique_ptr<DragomanServer>> DragomanServer::Start(const Options& options) {
+  DRAGOMAN_RETURN_IF_ERROR(options.config.Validate());
+  std::unique_ptr<DragomanServer> server(new DragomanServer(options));
+  DRAGOMAN_RETURN_IF_ERROR(server->Listen());
+  return server;
+}
+
+absl::Status DragomanServer::Listen() {
+  // Protobuf would print its own lines about unreadable messages; we answer and count them.
+  google::protobuf::SetLogHandler(nullptr);
+  delivery_.Start();
+  RpcParts parts;
+  parts.session = {options_.clock, &delivery_, telemetry_.server_observer(), options_.logger,
+                   &table_};
+  parts.session_limits = SessionLimitsOf(options_.config);
+  parts.limits = RpcLimitsOf(options_.config);
+  parts.build = options_.build;
+  parts.start_time = options_.clock->Now();
+  parts.admission = &admission_;
+  parts.table = &table_;
+  parts.catalog = &catalog_;
+
+  GrpcServerOptions grpc_options;
+  grpc_options.listen = options_.config.listen;
+  grpc_options.reflection = options_.config.reflection;
+  grpc_options.max_message_bytes = options_.config.max_message_bytes;
+  grpc_options.max_concurrent_streams = options_.config.max_concurrent_streams;
+  grpc_options.max_metadata_bytes = options_.config.max_metadata_bytes;
+  grpc_options.health_services = {kInterpreterServiceName};
+  DRAGOMAN_ASSIGN_OR_RETURN(
+      grpc_, GrpcServer::Start(grpc_options, MakeInterpreterService(parts)));
+  if (options_.config.admin_listen != "off") {
+    DRAGOMAN_ASSIGN_OR_RETURN(
+        admin_, AdminServer::Start(options_.config.admin_listen,
+                                   {[this] { return telemetry_.Scrape(); },
+                                    [this] { return ready_.load(); },
+                                    [this] { return options_.config_text; }}));
+  }
+  options_.logger->Info("listening", {{"grpc_port", port()}, {"admin_port", admin_port()}});
+  if (!options_.config.port_file.empty()) {
+    Json ports = Json::object();
+    ports["grpc"] = port();
+    ports["admin"] = admin_port();
+    DRAGOMAN_RETURN_IF_ERROR(
+        WriteFileAtomically(options_.config.port_file, DumpJson(ports) + "\n"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DragomanServer::LoadModel(const ModelLoader& loader) {
+  const TimePoint begin = options_.clock->Now();
+  DRAGOMAN_ASSIGN_OR_RETURN(ModelParts parts, loader());
+  const model::ModelConfig& shape = parts.backbone->config();
+  parts.model.parameters = shape.ParameterCount();
+  parts.model.num_layers = shape.num_layers;
+  const std::string backbone = parts.backbone->description();
+  model::EngineOptions engine_options;
+  engine_options.max_sequences = options_.config.slots;
+  engine_options.max_pending_words =
+      std::max(options_.config.inbox_bytes, options_.config.max_unary_bytes) + kPendingMarks;
+  model::TokenTraits traits =
+      model::MakeTokenTraits(*parts.model.tokenizer, shape.vocab_size, parts.end_of_target);
+  engine_observer_ = telemetry_.EngineObserverFor(parts.model.name, shape.num_layers);
+  DRAGOMAN_ASSIGN_OR_RETURN(
+      parts.model.engine,
+      model::Engine::Create(engine_options, std::move(parts.backbone), std::move(traits),
+                            options_.clock, engine_observer_.get()));
+  parts.model.engine->Start();
+  DRAGOMAN_RETURN_IF_ERROR(WarmUp(parts.model));
+  const auto model = std::make_shared<const ServedModel>(std::move(parts.model));
+  catalog_.Add(model);
+  options_.logger->Info(
+      "model_ready",
+      {{"model", model->name},
+       {"digest", model->digest},
+       {"backbone", backbone},
+       {"slots", options_.config.slots},
+       {"duration_ms", std::chrono::duration_cast<std::chrono::milliseconds>(
+                           options_.clock->Now() - begin)
+                           .count()}});
+  if (!admission_.draining()) SetServing(true);
+  return absl::OkStatus();
+}
+
+// One short sentence through every part of the engine; its result does not matter.
+absl::Status DragomanServer::WarmUp(const ServedModel& served) {
+  if (served.layouts.empty()) return absl::InvalidArgumentError("the model serves no language");
+  const std::vector<model::TokenId> tokens = served.tokenizer->EncodeWord("a", /*first=*/true);
+  if (tokens.empty()) return absl::InvalidArgumentError("the tokenizer does not encode \"a\"");
+  WarmUpSink sink;
+  model::SequenceOptions sequence;
+  sequence.layout = served.layouts.begin()->second;
+  sequence.policy = std::make_shared<model::SentencePolicy>();
+  DRAGOMAN_ASSIGN_OR_RETURN(const model::SequenceId id,
+                            served.engine->Open(std::move(sequence), &sink));
+  absl::Status status = served.engine->Append(id, {{tokens, model::SegmentCut::kNone}});
+  if (status.ok()) status = served.engine->Finish(id);
+  if (!status.ok()) {
+    // The sink has to stay until the sequence is gone.
+    DRAGOMAN_RETURN_IF_ERROR(served.engine->Remove(id, status, /*close_open_segment=*/false));
+  }
+  return AddContext(sink.Wait(), "warm-up");
+}
+
+void DragomanServer::SetServing(bool serving) {
+  ready_.store(serving);
+  grpc_->SetServing(serving);
+}
+
+DrainHooks DragomanServer::Hooks() {
+  DrainHooks hooks;
+  hooks.stop_serving = [this] {
+    SetServing(false);
+    options_.logger->Info("draining", {{"sessions", table_.size()}});
+  };
+  hooks.refuse_new = [this](TimePoint end) { admission_.StartDrain(end); };
+  hooks.notify_sessions = [this](Duration left) {
+    for (const auto& session : table_.sessions()) session->NoticeDraining(left);
+  };
+  hooks.wait_sessions = [this](TimePoint deadline, const std::function<bool()>& interrupted) {
+    return table_.WaitUntilEmpty(options_.clock, deadline, interrupted);
+  };
+  hooks.close_sessions = [this] { return CloseSessions(); };
+  return hooks;
+}
+
+size_t DragomanServer::CloseSessions() {
+  const auto sessions = table_.sessions();
+  for (const auto& session : sessions) {
+    session->Close(EndReason::kDrain, DrainingError(admission_));
+  }
+  return sessions.size();
+}
+
+void DragomanServer::RequestStop() { stop_->RequestStop(); }
+
+StopSequence::Result DragomanServer::Run() {
+  const StopSequence::Result result = stop_->Run();
+  if (result.cut > 0) telemetry_.OnDrainedStreams("cut", result.cut);
+  grpc_->Shutdown(kShutdownPatience);
+  options_.logger->Info("stopped", {{"drained", result.drained}, {"cut", result.cut}});
+  return result;
+}
+
+DragomanServer::~DragomanServer() {
+  if (grpc_ != nullptr) grpc_->Shutdown(kShutdownPatience);
+  catalog_.StopEngines();
+  delivery_.Stop();
+}
+
+}  // namespace dragoman::server

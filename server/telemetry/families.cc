@@ -1,0 +1,85 @@
+#include "server/telemetry/families.h"
+
+namespace dragoman::server {
+
+const Telemetry::Families::Buckets& Telemetry::Families::Seconds() {
+  static const Buckets buckets{.05, .1, .2, .3, .5, .75, 1, 1.5, 2, 3, 5, 8, 13, 30};
+  return buckets;
+}
+const Telemetry::Families::Buckets& Telemetry::Families::StepSeconds() {
+  static const Buckets buckets{.0005, .001, .002, .004, .008, .016,
+                               .032,  .064, .128, .256, .512, 1.024, 2};
+  return buckets;
+}
+const Telemetry::Families::Buckets& Telemetry::Families::Counts() {
+  static const Buckets buckets{1, 2, 4, 8, 16, 32, 64, 128, 256};
+  return buckets;
+}
+const Telemetry::Families::Buckets& Telemetry::Families::LagWords() {
+  static const Buckets buckets{0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50};
+  return buckets;
+}
+const Telemetry::Families::Buckets& Telemetry::Families::QueueSeconds() {
+  static const Buckets buckets{.001, .01, .05, .1, .25, .5, 1, 2, 5, 10, 30};
+  return buckets;
+}
+const Telemetry::Families::Buckets& Telemetry::Families::StreamSeconds() {
+  static const Buckets buckets{1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 14400};
+  return buckets;
+}
+const Telemetry::Families::Buckets& Telemetry::Families::Tokens() {
+  static const Buckets buckets{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096};
+  return buckets;
+}
+const Telemetry::Families::Buckets& Telemetry::Families::Ratios() {
+  static const Buckets buckets{.25, .5, .75, .9, 1, 1.1, 1.25, 1.5, 2, 3, 5};
+  return buckets;
+}
+
+Telemetry::Families::Counters& Telemetry::Families::Counter(const char* name, const char* help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+}
+Telemetry::Families::Histograms& Telemetry::Families::Histogram(const char* name,
+                                                                const char* help) {
+  return prometheus::BuildHistogram().Name(name).Help(help).Register(registry);
+}
+
+Telemetry::Families::Families()
+    : grpc_started(Counter("grpc_server_started_total", "RPCs begun.")),
+      grpc_handled(Counter("grpc_server_handled_total", "RPCs ended, by code.")),
+      first_write_seconds(Histogram("dragoman_first_write_seconds",
+                                    "First source unit to first stable text.")),
+      word_lag_seconds(Histogram("dragoman_word_lag_seconds",
+                                 "Arrival of the last source word that a word needed to its write.")),
+      word_lag_words(Histogram("dragoman_word_lag_words", "Source words behind at each write.")),
+      step_seconds(Histogram("dragoman_step_seconds", "Time of a batch step by stage.")),
+      queue_wait_seconds(Histogram("dragoman_queue_wait_seconds", "Wait for a slot.")),
+      event_write_seconds(Histogram("dragoman_event_write_seconds",
+                                    "Start of the write of an event to its end.")),
+      stream_seconds(Histogram("dragoman_stream_seconds", "Session length.")),
+      unary_seconds(Histogram("dragoman_unary_seconds", "Time of a Translate call.")),
+      source_words(Counter("dragoman_source_words_total", "Source words received.")),
+      source_tokens(Counter("dragoman_source_tokens_total", "Source tokens received.")),
+      target_words(Counter("dragoman_target_words_total", "Target words written.")),
+      target_tokens(Counter("dragoman_target_tokens_total", "Target tokens in finals.")),
+      segments(Counter("dragoman_segments_total", "Finals by reason.")),
+      events(Counter("dragoman_events_total", "Events given to the transport.")),
+      messages(Counter("dragoman_messages_total", "Messages received.")),
+      received_bytes(Counter("dragoman_received_bytes_total", "Source bytes received.")),
+      sent_bytes(Counter("dragoman_sent_bytes_total", "Bytes of events written.")),
+      batch_streams(Histogram("dragoman_batch_streams", "Streams in a batch step.")),
+      batch_tokens(Histogram("dragoman_batch_tokens", "Rows in a batch step.")),
+      steps(Counter("dragoman_steps_total", "Batch steps.")),
+      tail_rewrites(Counter("dragoman_tail_rewrites_total", "Unstable tails that were changed.")),
+      tail_erased_bytes(Counter("dragoman_tail_erased_bytes_total", "Unstable bytes taken back.")),
+      final_bytes(Counter("dragoman_final_bytes_total", "Bytes of finals.")),
+      length_ratio(Histogram("dragoman_length_ratio", "Target to source tokens per segment.")),
+      repetition_stops(Counter("dragoman_repetition_stops_total",
+                               "Segments that the loop guard ended.")),
+      empty_finals(Counter("dragoman_empty_finals_total", "Finals without text.")),
+      modules(Counter("dragoman_modules_total", "Attention and MLP modules of a dense pass.")),
+      errors(Counter("dragoman_errors_total", "Calls that did not end with OK, by reason.")),
+      notices(Counter("dragoman_notices_total", "Notices sent.")),
+      drain_streams(Counter("dragoman_drain_streams_total", "Sessions of a drain by outcome.")) {}
+
+}  // namespace dragoman::server

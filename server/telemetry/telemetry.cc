@@ -1,0 +1,205 @@
+#include "server/telemetry/telemetry.h"
+
+#include <chrono>
+#include <utility>
+
+#include "prometheus/text_serializer.h"
+#include "server/telemetry/families.h"
+#include "server/telemetry/gauges.h"
+
+namespace dragoman::server {
+namespace {
+
+double ToSeconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+}  // namespace
+
+class Telemetry::Observer final : public ServerObserver {
+ public:
+  explicit Observer(Families* families) : f_(*families) {}
+
+  void OnRpcStarted(std::string_view method) override {
+    f_.grpc_started.Add({{"grpc_service", kService}, {"grpc_method", std::string(method)}})
+        .Increment();
+  }
+  void OnRpcHandled(std::string_view method, std::string_view code) override {
+    f_.grpc_handled
+        .Add({{"grpc_service", kService},
+              {"grpc_method", std::string(method)},
+              {"grpc_code", std::string(code)}})
+        .Increment();
+  }
+  void OnMessage(std::string_view kind, size_t text_bytes) override {
+    f_.messages.Add({{"kind", std::string(kind)}}).Increment();
+    f_.received_bytes.Add({{"input", "text"}}).Increment(static_cast<double>(text_bytes));
+  }
+  void OnError(ErrorReason reason) override {
+    f_.errors.Add({{"reason", ErrorReasonName(reason)}}).Increment();
+  }
+  void OnQueueWait(const std::string& model, std::string_view outcome, Duration wait) override {
+    f_.queue_wait_seconds
+        .Add({{"model", model}, {"outcome", std::string(outcome)}}, Families::QueueSeconds())
+        .Observe(ToSeconds(wait));
+  }
+  void OnSource(const SessionLabels& labels, uint32_t words, uint32_t tokens) override {
+    f_.source_words.Add({{"model", labels.model}}).Increment(words);
+    f_.source_tokens.Add({{"model", labels.model}}).Increment(tokens);
+  }
+  void OnFirstWrite(const SessionLabels& labels, Duration since_source) override {
+    f_.first_write_seconds
+        .Add({{"model", labels.model}, {"policy", labels.policy}, {"input", "text"}},
+             Families::Seconds())
+        .Observe(ToSeconds(since_source));
+  }
+  void OnWord(const SessionLabels& labels, uint32_t lag_words, Duration lag) override {
+    f_.target_words.Add({{"model", labels.model}}).Increment();
+    f_.word_lag_words
+        .Add({{"model", labels.model}, {"policy", labels.policy}}, Families::LagWords())
+        .Observe(lag_words);
+    f_.word_lag_seconds
+        .Add({{"model", labels.model}, {"policy", labels.policy}, {"input", "text"}},
+             Families::Seconds())
+        .Observe(ToSeconds(lag));
+  }
+  void OnFinal(const SessionLabels& labels, const FinalEvent& final_event) override {
+    const prometheus::Labels model{{"model", labels.model}};
+    f_.segments.Add({{"model", labels.model}, {"reason", FinalReasonName(final_event.reason)}})
+        .Increment();
+    f_.target_tokens.Add(model).Increment(final_event.stats.target_tokens);
+    f_.tail_rewrites.Add(model).Increment(final_event.stats.tail_rewrites);
+    f_.tail_erased_bytes.Add(model).Increment(final_event.stats.tail_bytes_erased);
+    f_.final_bytes.Add(model).Increment(static_cast<double>(final_event.text.size()));
+    if (final_event.text.empty()) f_.empty_finals.Add(model).Increment();
+    if (final_event.stats.source_tokens > 0) {
+      f_.length_ratio.Add(model, Families::Ratios())
+          .Observe(static_cast<double>(final_event.stats.target_tokens) /
+                   final_event.stats.source_tokens);
+    }
+  }
+  void OnEvent(const EventBody& body) override {
+    f_.events.Add({{"kind", EventKindName(body)}}).Increment();
+    if (const auto* notice = std::get_if<NoticeEvent>(&body)) {
+      f_.notices.Add({{"code", NoticeCodeName(notice->code)}}).Increment();
+    }
+  }
+  void OnEventWritten(std::string_view kind, size_t bytes, Duration time) override {
+    f_.sent_bytes.Add({{"input", "text"}}).Increment(static_cast<double>(bytes));
+    f_.event_write_seconds.Add({{"kind", std::string(kind)}}, Families::StepSeconds())
+        .Observe(ToSeconds(time));
+  }
+  void OnUnary(const std::string& model, std::string_view code, Duration time) override {
+    f_.unary_seconds.Add({{"model", model}, {"code", std::string(code)}}, Families::Seconds())
+        .Observe(ToSeconds(time));
+  }
+  void OnSessionEnd(const SessionSummary& summary) override {
+    f_.stream_seconds
+        .Add({{"model", summary.model}, {"end", EndReasonName(summary.end)}},
+             Families::StreamSeconds())
+        .Observe(ToSeconds(summary.length));
+  }
+
+ private:
+  static constexpr char kService[] = "dragoman.v1.Interpreter";
+  Families& f_;
+};
+
+namespace {
+
+// Feeds the families of one engine. All label sets are made once: this runs on the engine thread.
+class EngineFeed final : public model::EngineObserver {
+ public:
+  using Counter = prometheus::Counter;
+  using Histogram = prometheus::Histogram;
+  struct Targets {
+    Histogram& schedule;
+    Histogram& encode;
+    Histogram& decode;
+    Histogram& sample;
+    Counter& encode_steps;
+    Counter& decode_steps;
+    Histogram& streams;
+    Histogram& encode_tokens;
+    Histogram& decode_tokens;
+    Counter& repetition_stops;
+    Counter& attention_encode;
+    Counter& attention_decode;
+    Counter& mlp_encode;
+    Counter& mlp_decode;
+  };
+  EngineFeed(const Targets& targets, int64_t num_layers)
+      : t_(targets), num_layers_(static_cast<double>(num_layers)) {}
+
+  void OnStep(const model::StepFacts& facts) override {
+    const bool decodes = facts.target_rows > 0;
+    t_.schedule.Observe(ToSeconds(facts.schedule_time));
+    // One packed pass does both; it counts as decode when it has target rows.
+    (decodes ? t_.decode : t_.encode).Observe(ToSeconds(facts.forward_time));
+    t_.sample.Observe(ToSeconds(facts.sample_time));
+    (decodes ? t_.decode_steps : t_.encode_steps).Increment();
+    t_.streams.Observe(facts.streams);
+    if (facts.source_rows > 0) t_.encode_tokens.Observe(facts.source_rows);
+    if (decodes) t_.decode_tokens.Observe(facts.target_rows);
+    t_.attention_encode.Increment(facts.source_rows * num_layers_);
+    t_.mlp_encode.Increment(facts.source_rows * num_layers_);
+    t_.attention_decode.Increment(facts.target_rows * num_layers_);
+    t_.mlp_decode.Increment(facts.target_rows * num_layers_);
+  }
+  void OnGuard(model::TargetGuard guard) override {
+    if (guard == model::TargetGuard::kLoop) t_.repetition_stops.Increment();
+  }
+
+ private:
+  const Targets t_;
+  const double num_layers_;
+};
+
+}  // namespace
+
+Telemetry::Telemetry(GaugeSources sources)
+    : sources_(std::move(sources)),
+      families_(std::make_unique<Families>()),
+      observer_(std::make_unique<Observer>(families_.get())) {}
+
+Telemetry::~Telemetry() = default;
+
+ServerObserver* Telemetry::server_observer() { return observer_.get(); }
+
+std::unique_ptr<model::EngineObserver> Telemetry::EngineObserverFor(const std::string& model,
+                                                                    int64_t num_layers) {
+  Families& f = *families_;
+  const auto step = [&](const char* stage) -> prometheus::Histogram& {
+    return f.step_seconds.Add({{"model", model}, {"stage", stage}}, Families::StepSeconds());
+  };
+  const auto steps = [&](const char* stage) -> prometheus::Counter& {
+    return f.steps.Add({{"model", model}, {"stage", stage}});
+  };
+  const auto tokens = [&](const char* stage) -> prometheus::Histogram& {
+    return f.batch_tokens.Add({{"model", model}, {"stage", stage}}, Families::Tokens());
+  };
+  const auto modules = [&](const char* module, const char* phase) -> prometheus::Counter& {
+    return f.modules.Add({{"model", model}, {"module", module}, {"phase", phase}});
+  };
+  return std::make_unique<EngineFeed>(
+      EngineFeed::Targets{step("schedule"), step("encode"), step("decode"), step("sample"),
+                          steps("encode"), steps("decode"),
+                          f.batch_streams.Add({{"model", model}}, Families::Counts()),
+                          tokens("encode"), tokens("decode"),
+                          f.repetition_stops.Add({{"model", model}}),
+                          modules("attention", "encode"), modules("attention", "decode"),
+                          modules("mlp", "encode"), modules("mlp", "decode")},
+      num_layers);
+}
+
+void Telemetry::OnDrainedStreams(const std::string& outcome, size_t count) {
+  families_->drain_streams.Add({{"outcome", outcome}}).Increment(static_cast<double>(count));
+}
+
+std::string Telemetry::Scrape() const {
+  std::vector<prometheus::MetricFamily> families = families_->registry.Collect();
+  for (prometheus::MetricFamily& gauge : CollectGauges(sources_)) {
+    families.push_back(std::move(gauge));
+  }
+  return prometheus::TextSerializer().Serialize(families);
+}
+
+}  // namespace dragoman::server

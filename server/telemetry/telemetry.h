@@ -1,0 +1,53 @@
+// All Prometheus families of the server. Counters and histograms are fed through ServerObserver and
+// EngineObserver; gauges are computed at scrape time from who owns the number, never kept in steps.
+// Label sets are closed: no session, address, label or user text.
+//
+// Thread-safe.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "model/engine/engine_observer.h"
+#include "server/admission/admission.h"
+#include "server/session/served_model.h"
+#include "server/session/server_observer.h"
+#include "server/session/session_table.h"
+
+namespace dragoman::server {
+
+// Owners of the numbers that gauges show. They outlive the telemetry.
+struct GaugeSources {
+  const Admission* admission = nullptr;
+  const SessionTable* table = nullptr;
+  const ModelCatalog* catalog = nullptr;
+  std::string version;
+  std::string commit;
+};
+
+class Telemetry {
+ public:
+  explicit Telemetry(GaugeSources sources);
+  ~Telemetry();
+
+  ServerObserver* server_observer();
+  // For the engine of one model. `num_layers` turns rows into modules run.
+  std::unique_ptr<model::EngineObserver> EngineObserverFor(const std::string& model,
+                                                           int64_t num_layers);
+  // outcome: finished or cut.
+  void OnDrainedStreams(const std::string& outcome, size_t count);
+
+  // The text exposition format.
+  std::string Scrape() const;
+
+ private:
+  class Families;
+  class Observer;
+  const GaugeSources sources_;
+  std::unique_ptr<Families> families_;
+  std::unique_ptr<Observer> observer_;
+};
+
+}  // namespace dragoman::server
