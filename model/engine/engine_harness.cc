@@ -221,8 +221,8 @@ uint64_t EngineHarness::Run(uint64_t max_steps) {
 std::vector<SequenceEvent> TranslateAlone(const TestModel& model, const std::string& policy,
                                           const std::vector<SourceAction>& actions,
                                           const EngineOptions& options) {
-  EngineHarness harness(model, options);
   RecordingSink sink;
+  EngineHarness harness(model, options);
   harness.SendAll(harness.Open(policy, &sink), actions);
   harness.Run();
   EXPECT_TRUE(sink.ended());

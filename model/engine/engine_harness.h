@@ -79,6 +79,7 @@ std::vector<SourceWord> WordsOf(const std::vector<SourceAction>& actions);
 // An engine without a thread, on a fresh backbone with just enough pages.
 class EngineHarness {
  public:
+  // Sinks must outlive the harness unless their sequences have ended.
   explicit EngineHarness(const TestModel& model, const EngineOptions& options = SmallOptions(),
                          EngineObserver* observer = nullptr, Clock* clock = nullptr);
 

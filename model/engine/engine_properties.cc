@@ -394,8 +394,8 @@ void CheckChunkingInvariance(const TestModelFactory& factory, int cases) {
     const std::vector<std::string> expected =
         DescribeEvents(TranslateAlone(model, policy, actions));
 
-    EngineHarness harness(model, RandomBudget(&random));
     RecordingSink sink;
+    EngineHarness harness(model, RandomBudget(&random));
     const SequenceId id = harness.Open(policy, &sink);
     for (size_t begin = 0; begin < actions.size();) {
       const size_t end = std::min(actions.size(), begin + 1 + random.NextBelow(4));
@@ -457,8 +457,8 @@ void CheckStarvedStreamsKeepTheirText(const TestModelFactory& factory, int strea
   options.max_sequences = static_cast<size_t>(streams);
   options.max_batch_rows = 4;
   options.max_source_rows = 2;
-  EngineHarness harness(model, options);
   std::vector<RecordingSink> sinks(streams);
+  EngineHarness harness(model, options);
   // The short stream comes last into a full house.
   for (int i = streams - 1; i >= 0; --i) {
     harness.SendAll(harness.Open("wait-k:2", &sinks[i]), sources[i]);
@@ -478,8 +478,8 @@ void CheckStarvedStreamsKeepTheirText(const TestModelFactory& factory, int strea
 
 void CheckManySegmentsKeepMemoryConstant(const TestModelFactory& factory, int segments) {
   const TestModel model = factory(kSeed);
-  EngineHarness harness(model);
   RecordingSink sink;
+  EngineHarness harness(model);
   const SequenceId id = harness.Open("wait-k:2", &sink);
   const std::vector<SourceAction> segment = ActionsOf({{{8, 9}, SegmentCut::kNone},
                                                        {{10}, SegmentCut::kNone},
@@ -522,8 +522,8 @@ void CheckRemoveInEveryState(const TestModelFactory& factory) {
       SCOPED_TRACE(absl::StrCat("variant ", variant, ", removed after ", steps, " steps"));
       EngineOptions options = EngineHarness::SmallOptions();
       options.max_batch_rows = 3;
-      EngineHarness harness(model, options);
       RecordingSink removed, other;
+      EngineHarness harness(model, options);
       const SequenceId id = harness.Open("wait-k:2", &removed);
       harness.SendAll(harness.Open("wait-k:2", &other), other_source);
       harness.Send(id, removed_source, 0, removed_source.size());
