@@ -11,12 +11,12 @@ namespace dragoman {
 
 }  // namespace dragoman
 
-#define DRAGOMAN_CHECK(condition)                                               \
-  do {                                                                          \
+#define DRAGOMAN_CHECK(condition)                                                  \
+  do {                                                                             \
     if (!(condition)) ::dragoman::CheckFailed(__FILE__, __LINE__, #condition, ""); \
   } while (false)
 
-#define DRAGOMAN_CHECK_MSG(condition, message)                                           \
-  do {                                                                                   \
+#define DRAGOMAN_CHECK_MSG(condition, message)                                            \
+  do {                                                                                    \
     if (!(condition)) ::dragoman::CheckFailed(__FILE__, __LINE__, #condition, (message)); \
   } while (false)

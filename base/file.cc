@@ -61,8 +61,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) 
   size_t size = 0;
   DRAGOMAN_RETURN_IF_ERROR(OpenRegular(path, file, &size));
   if (size > max_bytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": ", size, " bytes, limit ", max_bytes));
+    return absl::InvalidArgumentError(absl::StrCat(path, ": ", size, " bytes, limit ", max_bytes));
   }
   std::string content(size, '\0');
   size_t done = 0;

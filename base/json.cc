@@ -103,8 +103,7 @@ absl::StatusOr<const Json*> Find(const Json& object, const std::string& field,
 absl::Status WrongType(const std::string& where, const std::string& field, const char* expected,
                        const Json& value) {
   return absl::InvalidArgumentError(absl::StrCat(where, ": field \"", field, "\" must be ",
-                                                 expected, ", is ",
-                                                 DumpJson(value).substr(0, 60)));
+                                                 expected, ", is ", DumpJson(value).substr(0, 60)));
 }
 
 }  // namespace
@@ -145,9 +144,8 @@ absl::StatusOr<int64_t> GetInt(const Json& object, const std::string& field,
       value->is_number_unsigned() && value->get<uint64_t>() > static_cast<uint64_t>(INT64_MAX);
   const int64_t number = too_large ? INT64_MAX : value->get<int64_t>();
   if (too_large || number < min || number > max) {
-    return absl::InvalidArgumentError(absl::StrCat(where, ": field \"", field, "\" is ",
-                                                   DumpJson(*value), ", allowed ", min, " to ",
-                                                   max));
+    return absl::InvalidArgumentError(absl::StrCat(
+        where, ": field \"", field, "\" is ", DumpJson(*value), ", allowed ", min, " to ", max));
   }
   return number;
 }

@@ -40,9 +40,9 @@ class StderrLogger final : public Logger {
   void Log(LogLevel level, std::string_view event, std::vector<LogField> fields) override {
     if (level < level_ || level == LogLevel::kOff) return;
     Json line = Json::object();
-    line["ts"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ",
-                                  absl::FromChrono(std::chrono::system_clock::now()),
-                                  absl::UTCTimeZone());
+    line["ts"] =
+        absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromChrono(std::chrono::system_clock::now()),
+                         absl::UTCTimeZone());
     line["level"] = LevelName(level);
     line["event"] = std::string(event);
     if (!instance_.empty()) line["instance"] = instance_;
@@ -67,13 +67,12 @@ class NullLogger final : public Logger {
 }  // namespace
 
 absl::StatusOr<LogLevel> ParseLogLevel(std::string_view name) {
-  for (const LogLevel level : {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning,
-                               LogLevel::kError, LogLevel::kOff}) {
+  for (const LogLevel level :
+       {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning, LogLevel::kError, LogLevel::kOff}) {
     if (name == LevelName(level)) return level;
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("log level \"", std::string(name),
-                   "\" is unknown; use debug, info, warning, error or off"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "log level \"", std::string(name), "\" is unknown; use debug, info, warning, error or off"));
 }
 
 std::unique_ptr<Logger> MakeStderrLogger(LogLevel level, const std::string& instance) {

@@ -9,10 +9,10 @@
 #define DRAGOMAN_CONCAT_(a, b) DRAGOMAN_CONCAT_INNER_(a, b)
 
 // DRAGOMAN_RETURN_IF_ERROR(DoWork());
-#define DRAGOMAN_RETURN_IF_ERROR(expr)                       \
-  do {                                                       \
-    ::absl::Status dragoman_status_ = (expr);                \
-    if (!dragoman_status_.ok()) return dragoman_status_;     \
+#define DRAGOMAN_RETURN_IF_ERROR(expr)                   \
+  do {                                                   \
+    ::absl::Status dragoman_status_ = (expr);            \
+    if (!dragoman_status_.ok()) return dragoman_status_; \
   } while (false)
 
 // DRAGOMAN_ASSIGN_OR_RETURN(auto value, MakeValue());

@@ -17,8 +17,8 @@ TEST(StringsTest, Utf8RoundTripsEveryScalarValue) {
 }
 
 TEST(StringsTest, RefusesOverlongSurrogateAndCutSequences) {
-  for (const char* bad : {"\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82",
-                          "\x80", "\xFF"}) {
+  for (const char* bad : {"\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80",
+                          "\xE2\x82", "\x80", "\xFF"}) {
     EXPECT_FALSE(IsValidUtf8(bad)) << bad;
   }
   EXPECT_TRUE(IsValidUtf8("häuser €😀"));

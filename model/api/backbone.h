@@ -17,16 +17,16 @@ namespace dragoman::model {
 
 // Lengths of one stream, in rows. `prompt` counts the rows of side A before the source.
 struct StreamLengths {
-  int32_t source_side = 0;   // lenA, prompt included
-  int32_t target_side = 0;   // lenB
-  int32_t prompt = 0;        // p
+  int32_t source_side = 0;  // lenA, prompt included
+  int32_t target_side = 0;  // lenB
+  int32_t prompt = 0;       // p
 };
 
 // A point to roll back to. Invalid once either side went below it.
 struct CacheMark {
   int32_t source_side = 0;
   int32_t target_side = 0;
-  uint64_t epoch = 0;        // set by the cache; detects marks that a truncation made invalid
+  uint64_t epoch = 0;  // set by the cache; detects marks that a truncation made invalid
 };
 
 struct CacheStats {
@@ -70,7 +70,8 @@ class Backbone {
   // further. Errors: NotFound, InvalidArgument (longer than the side), FailedPrecondition.
   virtual absl::Status Truncate(StreamId stream, Side side, int32_t new_length) = 0;
   virtual absl::StatusOr<CacheMark> Mark(StreamId stream) const = 0;
-  // Truncates the target side, then the source side. Errors: FailedPrecondition for an invalid mark.
+  // Truncates the target side, then the source side. Errors: FailedPrecondition for an invalid
+  // mark.
   virtual absl::Status Rollback(StreamId stream, const CacheMark& mark) = 0;
   virtual CacheStats Stats() const = 0;
 

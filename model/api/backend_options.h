@@ -7,14 +7,14 @@
 
 namespace dragoman::model {
 
-enum class ComputeType { kFloat32, kBfloat16, kFloat64 };   // float64 is for tests
+enum class ComputeType { kFloat32, kBfloat16, kFloat64 };  // float64 is for tests
 
 struct BackendOptions {
-  std::string device = "cpu";            // "cpu", "cuda" or "cuda:N"
+  std::string device = "cpu";  // "cpu", "cuda" or "cuda:N"
   ComputeType compute = ComputeType::kFloat32;
-  int num_threads = 0;                   // 0: the backend's own choice
-  size_t max_pages = 4096;               // KV pool, pages of 16 rows
-  bool poison_freed_pages = false;       // fill returned pages with NaN; for tests
+  int num_threads = 0;              // 0: the backend's own choice
+  size_t max_pages = 4096;          // KV pool, pages of 16 rows
+  bool poison_freed_pages = false;  // fill returned pages with NaN; for tests
 };
 
 }  // namespace dragoman::model

@@ -6,8 +6,8 @@
 namespace dragoman::model {
 namespace {
 
-// "llama3" scaling of Llama 3.1: long wavelengths are divided by `factor`, short ones kept, a smooth
-// ramp between.
+// "llama3" scaling of Llama 3.1: long wavelengths are divided by `factor`, short ones kept, a
+// smooth ramp between.
 double Llama3Scale(double inverse, const RopeScaling& scaling) {
   const double wavelength = 2.0 * M_PI / inverse;
   const double original = static_cast<double>(scaling.original_max_positions);
@@ -66,8 +66,8 @@ RopeFrequencies ComputeRopeFrequencies(const ModelConfig& config) {
     if (low == high) high += 0.001;
   }
   for (int64_t i = 0; i < pairs; ++i) {
-    double inverse = std::pow(config.rope_theta, -2.0 * static_cast<double>(i) /
-                                                     static_cast<double>(config.head_dim));
+    double inverse = std::pow(config.rope_theta,
+                              -2.0 * static_cast<double>(i) / static_cast<double>(config.head_dim));
     switch (scaling.kind) {
       case RopeScaling::Kind::kNone:
         break;

@@ -21,13 +21,13 @@ struct RopeScaling {
   enum class Kind { kNone, kLinear, kLlama3, kYarn, kLongRope };
   Kind kind = Kind::kNone;
   double factor = 1.0;
-  double low_freq_factor = 1.0;            // llama3
-  double high_freq_factor = 4.0;           // llama3
-  int64_t original_max_positions = 0;      // llama3, yarn, longrope
-  double beta_fast = 32.0;                 // yarn
-  double beta_slow = 1.0;                  // yarn
-  double attention_factor = 1.0;           // yarn, longrope: multiplies cos and sin
-  std::vector<double> dimension_factors;   // longrope: one per rotated pair, head_dim / 2
+  double low_freq_factor = 1.0;           // llama3
+  double high_freq_factor = 4.0;          // llama3
+  int64_t original_max_positions = 0;     // llama3, yarn, longrope
+  double beta_fast = 32.0;                // yarn
+  double beta_slow = 1.0;                 // yarn
+  double attention_factor = 1.0;          // yarn, longrope: multiplies cos and sin
+  std::vector<double> dimension_factors;  // longrope: one per rotated pair, head_dim / 2
 };
 
 // All sizes are counts of elements. Values are checked by package/config_json.
@@ -40,16 +40,16 @@ struct ModelConfig {
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
   int64_t ffn_size = 0;
-  int64_t max_positions = 0;               // C: trained position limit, each side alone
+  int64_t max_positions = 0;  // C: trained position limit, each side alone
   double rms_norm_eps = 1e-6;
   double rope_theta = 10000.0;
   RopeScaling rope_scaling;
   bool tie_word_embeddings = false;
-  bool qkv_bias = false;                   // Qwen2
+  bool qkv_bias = false;  // Qwen2
   bool o_bias = false;
   bool mlp_bias = false;
-  bool qk_norm = false;                    // Qwen3: RMSNorm over head_dim on q and k before RoPE
-  bool fused_projections = false;          // Phi-3: qkv_proj and gate_up_proj tensors
+  bool qk_norm = false;            // Qwen3: RMSNorm over head_dim on q and k before RoPE
+  bool fused_projections = false;  // Phi-3: qkv_proj and gate_up_proj tensors
 
   // Number of weights, embeddings counted once when tied.
   int64_t ParameterCount() const;

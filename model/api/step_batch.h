@@ -23,8 +23,8 @@ struct StepRow {
   TokenId token = 0;
   StreamId stream = 0;
   Side side = Side::kSource;
-  int32_t position = 0;   // group position: A index, or phi + B index
-  int32_t src_vis = -1;   // side B: source tokens (prompt not counted) visible to the row; A: -1
+  int32_t position = 0;  // group position: A index, or phi + B index
+  int32_t src_vis = -1;  // side B: source tokens (prompt not counted) visible to the row; A: -1
   bool want_logits = false;
 };
 
@@ -38,7 +38,7 @@ struct StepBatch {
 // Result of one step. Reused between steps so that its memory is allocated once.
 struct StepOutput {
   int64_t vocab_size = 0;
-  std::vector<float> logits;   // [rows with want_logits, vocab_size], in row order
+  std::vector<float> logits;  // [rows with want_logits, vocab_size], in row order
 
   size_t num_rows() const {
     return vocab_size == 0 ? 0 : logits.size() / static_cast<size_t>(vocab_size);

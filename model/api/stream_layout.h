@@ -11,12 +11,12 @@
 namespace dragoman::model {
 
 struct StreamLayout {
-  std::vector<TokenId> prompt;          // p >= 1 tokens
-  std::vector<TokenId> source_end;      // e >= 1 tokens, the end-of-source marker
-  std::vector<TokenId> target_header;   // h >= 1 tokens
+  std::vector<TokenId> prompt;         // p >= 1 tokens
+  std::vector<TokenId> source_end;     // e >= 1 tokens, the end-of-source marker
+  std::vector<TokenId> target_header;  // h >= 1 tokens
   TokenId end_of_target = 0;
-  int32_t phi = 0;                      // position of the first header token
-  int32_t max_positions = 0;            // C, each side alone
+  int32_t phi = 0;            // position of the first header token
+  int32_t max_positions = 0;  // C, each side alone
 };
 
 }  // namespace dragoman::model

@@ -4,8 +4,8 @@
 
 extern "C" __attribute__((visibility("default"))) const dragoman::model::BackendModule*
 DragomanBackendModule() {
-  static const dragoman::model::BackendModule module = {
-      dragoman::model::kBackendApiVersion, DRAGOMAN_BUILD_ID, "torch",
-      &dragoman::model::CreateTorchBackbone};
+  static const dragoman::model::BackendModule module = {dragoman::model::kBackendApiVersion,
+                                                        DRAGOMAN_BUILD_ID, "torch",
+                                                        &dragoman::model::CreateTorchBackbone};
   return &module;
 }

@@ -17,11 +17,11 @@ namespace {
 // How the rows of one step attend: every stream of the step is one sample of a padded batch.
 struct AttentionPlan {
   int64_t streams = 0, max_rows = 0, max_keys = 0;
-  torch::Tensor write_slots;   // int64 [rows]: page * 16 + slot
-  torch::Tensor key_slots;     // int64 [streams * max_keys]; padding repeats slot 0
-  torch::Tensor query_rows;    // int64 [streams * max_rows]; padding repeats row 0
-  torch::Tensor hidden_keys;   // bool [streams, 1, 1, max_rows, max_keys]; true: not seen
-  torch::Tensor row_places;    // int64 [rows]: stream * max_rows + place, to read results back
+  torch::Tensor write_slots;  // int64 [rows]: page * 16 + slot
+  torch::Tensor key_slots;    // int64 [streams * max_keys]; padding repeats slot 0
+  torch::Tensor query_rows;   // int64 [streams * max_rows]; padding repeats row 0
+  torch::Tensor hidden_keys;  // bool [streams, 1, 1, max_rows, max_keys]; true: not seen
+  torch::Tensor row_places;   // int64 [rows]: stream * max_rows + place, to read results back
 };
 
 class TorchBackbone final : public Backbone {
@@ -115,11 +115,16 @@ class TorchBackbone final : public Backbone {
       if (batch.rows[i].want_logits) wanted.push_back(i);
     }
     const AttentionPlan plan = PlanAttention(batch);
-    const AttendFn attend = [&](int64_t layer, const torch::Tensor& q, const torch::Tensor& k,
-                                const torch::Tensor& v) { return Attend(plan, layer, q, k, v); };
-    const torch::Tensor hidden =
-        RunTransformer(config_, weights_, tokens.to(device_), rotary_.Rows(positions.to(device_)),
-                       attend, ForwardOptions{});
+    const auto [cos, sin] = rotary_.Rows(positions.to(device_));
+    const int64_t heads = config_.num_heads, kv_heads = config_.num_kv_heads;
+    const torch::Tensor hidden = RunTransformer(
+        config_, weights_, tokens.to(device_),
+        [&, cos = cos, sin = sin](int64_t layer, const torch::Tensor& qkv) {
+          const torch::Tensor qk = ApplyRotary(qkv.narrow(1, 0, heads + kv_heads), cos, sin);
+          return Attend(plan, layer, qk.narrow(1, 0, heads), qk.narrow(1, heads, kv_heads),
+                        qkv.narrow(1, heads + kv_heads, kv_heads));
+        },
+        ForwardOptions{});
     output->vocab_size = config_.vocab_size;
     output->logits.clear();
     if (wanted.empty()) return absl::OkStatus();
@@ -182,8 +187,7 @@ class TorchBackbone final : public Backbone {
       const int64_t used = int64_t{part.source_keys} + part.target_keys;
       std::fill(slots + used, slots + plan.max_keys, slots[0]);
       for (int64_t place = 0; place < plan.max_rows; ++place) {
-        bool* hidden =
-            hidden_keys.data_ptr<bool>() + (s * plan.max_rows + place) * plan.max_keys;
+        bool* hidden = hidden_keys.data_ptr<bool>() + (s * plan.max_rows + place) * plan.max_keys;
         int64_t& query = query_rows.data_ptr<int64_t>()[s * plan.max_rows + place];
         if (place >= static_cast<int64_t>(part.rows.size())) {
           query = part.rows[0];
@@ -222,21 +226,21 @@ class TorchBackbone final : public Backbone {
       return pool.index_select(0, plan.key_slots)
           .to(wide)
           .view({streams, plan.max_keys, kv_heads, head_dim})
-          .permute({0, 2, 1, 3});   // [streams, kv_heads, keys, head_dim]
+          .permute({0, 2, 1, 3});  // [streams, kv_heads, keys, head_dim]
     };
-    const torch::Tensor queries = q.index_select(0, plan.query_rows)
-                                      .to(wide)
-                                      .view({streams, plan.max_rows, kv_heads, group, head_dim})
-                                      .permute({0, 2, 3, 1, 4})
-                                      .reshape({streams, kv_heads, group * plan.max_rows, head_dim});
+    const torch::Tensor queries =
+        q.index_select(0, plan.query_rows)
+            .to(wide)
+            .view({streams, plan.max_rows, kv_heads, group, head_dim})
+            .permute({0, 2, 3, 1, 4})
+            .reshape({streams, kv_heads, group * plan.max_rows, head_dim});
     const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
     const torch::Tensor scores =
         (torch::matmul(queries, gather(keys_[layer]).transpose(2, 3)) * scale)
             .view({streams, kv_heads, group, plan.max_rows, plan.max_keys})
             .masked_fill(plan.hidden_keys, -std::numeric_limits<double>::infinity());
-    const torch::Tensor weights = torch::softmax(scores, -1)
-                                      .view({streams, kv_heads, group * plan.max_rows,
-                                             plan.max_keys});
+    const torch::Tensor weights =
+        torch::softmax(scores, -1).view({streams, kv_heads, group * plan.max_rows, plan.max_keys});
     return torch::matmul(weights, gather(values_[layer]))
         .view({streams, kv_heads, group, plan.max_rows, head_dim})
         .permute({0, 3, 1, 2, 4})
@@ -261,7 +265,7 @@ class TorchBackbone final : public Backbone {
   const torch::Device device_;
   const TransformerWeights weights_;
   const RotaryTable rotary_;
-  std::vector<torch::Tensor> keys_, values_;   // per layer
+  std::vector<torch::Tensor> keys_, values_;  // per layer
   KvCache cache_;
   std::vector<RowPlacement> placements_;
 };
@@ -291,7 +295,8 @@ absl::StatusOr<std::unique_ptr<Backbone>> CreateTorchBackbone(const ModelPackage
           return absl::InvalidArgumentError(
               absl::StrCat("threads ", options.num_threads, ", allowed 0 to 1024"));
         }
-        if (options.max_pages < 1) return absl::InvalidArgumentError("max_pages must be at least 1");
+        if (options.max_pages < 1)
+          return absl::InvalidArgumentError("max_pages must be at least 1");
         if (options.num_threads > 0) at::set_num_threads(options.num_threads);
         const torch::Dtype dtype = TorchDtype(options.compute);
         DRAGOMAN_ASSIGN_OR_RETURN(TransformerWeights weights, LoadWeights(package, dtype, device));

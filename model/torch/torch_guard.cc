@@ -11,7 +11,8 @@ absl::Status GuardTorch(const std::string& where, const std::function<absl::Stat
     return body();
   } catch (const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
-    return absl::InternalError(absl::StrCat(where, ": libtorch: ", text.substr(0, text.find('\n'))));
+    return absl::InternalError(
+        absl::StrCat(where, ": libtorch: ", text.substr(0, text.find('\n'))));
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError(absl::StrCat(where, ": out of memory"));
   } catch (const std::exception& error) {

@@ -5,15 +5,27 @@
 #include <limits>
 
 #include "base/status_macros.h"
+#include "model/torch/fused_ops.h"
 #include "model/torch/torch_guard.h"
 #include "torch/torch.h"
 
 namespace dragoman::model {
 namespace {
 
+// Which keys each row does not see: bool [samples, 1, 1, columns, columns].
+torch::Tensor HiddenKeys(const TrainingFormBatch& batch) {
+  const torch::Tensor column = torch::arange(batch.columns, torch::kInt32);
+  const torch::Tensor source = batch.source_ends.view({batch.samples, 1, 1, batch.columns, 1});
+  const torch::Tensor target = batch.target_ends.view({batch.samples, 1, 1, batch.columns, 1});
+  const torch::Tensor seen_source = column < source;
+  const torch::Tensor seen_target =
+      (column >= batch.source_columns) & (column < target + batch.source_columns);
+  return (seen_source | seen_target).logical_not();
+}
+
 torch::Tensor AttendPadded(const ModelConfig& config, const TrainingFormBatch& batch,
-                           const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
-                           bool bfloat16) {
+                           const torch::Tensor& hidden_keys, const torch::Tensor& q,
+                           const torch::Tensor& k, const torch::Tensor& v, bool bfloat16) {
   const int64_t kv_heads = config.num_kv_heads, group = config.num_heads / kv_heads;
   const int64_t samples = batch.samples, columns = batch.columns, head_dim = config.head_dim;
   const torch::Dtype kept = q.scalar_type();
@@ -22,20 +34,20 @@ torch::Tensor AttendPadded(const ModelConfig& config, const TrainingFormBatch& b
   // [samples, kv_heads, group * columns, head_dim]: query heads of a group share their keys.
   const torch::Tensor queries = (q * scale)
                                     .to(product)
-                                    .view({samples, columns, kv_heads, group, head_dim})
+                                    .reshape({samples, columns, kv_heads, group, head_dim})
                                     .permute({0, 2, 3, 1, 4})
                                     .reshape({samples * kv_heads, group * columns, head_dim});
   const auto per_head = [&](const torch::Tensor& x) {
     return x.to(product)
-        .view({samples, columns, kv_heads, head_dim})
+        .reshape({samples, columns, kv_heads, head_dim})
         .permute({0, 2, 1, 3})
         .reshape({samples * kv_heads, columns, head_dim});
   };
-  const torch::Tensor scores = torch::bmm(queries, per_head(k).transpose(1, 2))
-                                   .to(kept)
-                                   .view({samples, kv_heads, group, columns, columns})
-                                   .masked_fill(batch.hidden_keys,
-                                                -std::numeric_limits<double>::infinity());
+  const torch::Tensor scores =
+      torch::bmm(queries, per_head(k).transpose(1, 2))
+          .to(kept)
+          .view({samples, kv_heads, group, columns, columns})
+          .masked_fill(hidden_keys, -std::numeric_limits<double>::infinity());
   const torch::Tensor weights =
       torch::softmax(scores, -1).to(product).view({samples * kv_heads, group * columns, columns});
   return torch::bmm(weights, per_head(v))
@@ -60,37 +72,29 @@ TrainingFormBatch BuildTrainingForm(const std::vector<const TrainingFormCase*>& 
   const int64_t columns = batch.columns;
   batch.tokens = torch::zeros({batch.samples * columns}, torch::kInt64);
   batch.positions = torch::zeros({batch.samples * columns}, torch::kInt64);
-  batch.hidden_keys = torch::ones({batch.samples, 1, 1, columns, columns}, torch::kBool);
+  batch.source_ends = torch::ones({batch.samples * columns}, torch::kInt32);
+  batch.target_ends = torch::zeros({batch.samples * columns}, torch::kInt32);
   int64_t* tokens = batch.tokens.data_ptr<int64_t>();
   int64_t* positions = batch.positions.data_ptr<int64_t>();
-  bool* hidden = batch.hidden_keys.data_ptr<bool>();
+  int32_t* source_ends = batch.source_ends.data_ptr<int32_t>();
+  int32_t* target_ends = batch.target_ends.data_ptr<int32_t>();
   for (const TrainingFormCase* one : cases) {
-    const auto source_length = static_cast<int64_t>(one->source_side.size());
-    const auto target_length = static_cast<int64_t>(one->target_side.size());
-    for (int64_t a = 0; a < batch.source_columns; ++a) {
-      // A padding row sees itself: no row has an empty key set.
-      bool* row = hidden + a * columns;
-      if (a < source_length) {
-        tokens[a] = one->source_side[a];
-        positions[a] = a;
-        std::fill(row, row + a + 1, false);
-      } else {
-        row[a] = false;
-      }
+    for (size_t a = 0; a < one->source_side.size(); ++a) {
+      tokens[a] = one->source_side[a];
+      positions[a] = static_cast<int64_t>(a);
+      source_ends[a] = static_cast<int32_t>(a) + 1;
     }
-    for (int64_t b = 0; b < target_columns; ++b) {
-      const int64_t column = batch.source_columns + b;
-      bool* row = hidden + column * columns;
-      row[column] = false;
-      if (b >= target_length) continue;
+    for (size_t b = 0; b < one->target_side.size(); ++b) {
+      const size_t column = static_cast<size_t>(batch.source_columns) + b;
       tokens[column] = one->target_side[b];
-      positions[column] = one->phi + b;
-      std::fill(row, row + one->prompt + one->src_vis[b], false);
-      std::fill(row + batch.source_columns, row + column + 1, false);
+      positions[column] = one->phi + static_cast<int64_t>(b);
+      source_ends[column] = one->prompt + one->src_vis[b];
+      target_ends[column] = static_cast<int32_t>(b) + 1;
     }
     tokens += columns;
     positions += columns;
-    hidden += columns * columns;
+    source_ends += columns;
+    target_ends += columns;
   }
   return batch;
 }
@@ -98,12 +102,33 @@ TrainingFormBatch BuildTrainingForm(const std::vector<const TrainingFormCase*>& 
 torch::Tensor RunTrainingForm(const ModelConfig& config, const TransformerWeights& weights,
                               const RotaryTable& rotary, const TrainingFormBatch& batch,
                               const ForwardOptions& options) {
-  const AttendFn attend = [&](int64_t, const torch::Tensor& q, const torch::Tensor& k,
-                              const torch::Tensor& v) {
-    return AttendPadded(config, batch, q, k, v, options.bfloat16_products);
-  };
-  return RunTransformer(config, weights, batch.tokens, rotary.Rows(batch.positions), attend,
-                        options);
+  const auto [cos, sin] = rotary.Rows(batch.positions);
+  if (options.fused) {
+    const FusedAttentionShape shape{batch.samples,    batch.columns,       batch.source_columns,
+                                    config.num_heads, config.num_kv_heads, config.head_dim};
+    const torch::Tensor flat_cos = cos.squeeze(1).contiguous(),
+                        flat_sin = sin.squeeze(1).contiguous();
+    return RunTransformer(
+        config, weights, batch.tokens,
+        [&](int64_t, const torch::Tensor& qkv) {
+          return FusedRotaryAttention(qkv.view({qkv.size(0), -1}), flat_cos, flat_sin,
+                                      batch.source_ends, batch.target_ends, shape);
+        },
+        options);
+  }
+  const torch::Tensor hidden_keys = HiddenKeys(batch);
+  return RunTransformer(
+      config, weights, batch.tokens,
+      [&, cos = cos, sin = sin](int64_t, const torch::Tensor& qkv) {
+        const torch::Tensor qk =
+            ApplyRotary(qkv.narrow(1, 0, config.num_heads + config.num_kv_heads), cos, sin);
+        return AttendPadded(
+            config, batch, hidden_keys, qk.narrow(1, 0, config.num_heads),
+            qk.narrow(1, config.num_heads, config.num_kv_heads),
+            qkv.narrow(1, config.num_heads + config.num_kv_heads, config.num_kv_heads),
+            options.bfloat16_products);
+      },
+      options);
 }
 
 absl::StatusOr<std::vector<double>> TrainingFormLogits(const ModelPackage& package,

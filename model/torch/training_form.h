@@ -14,10 +14,10 @@ namespace dragoman::model {
 // One sample: token ids of both sides and, for each target-side row, how many source tokens (prompt
 // not counted) it sees.
 struct TrainingFormCase {
-  std::vector<TokenId> source_side;   // prompt, source, marker
-  std::vector<TokenId> target_side;   // header, target (the final EOS is a label, not a row)
-  std::vector<int32_t> src_vis;       // [target_side]
-  int32_t prompt = 0;                 // p
+  std::vector<TokenId> source_side;  // prompt, source, marker
+  std::vector<TokenId> target_side;  // header, target (the final EOS is a label, not a row)
+  std::vector<int32_t> src_vis;      // [target_side]
+  int32_t prompt = 0;                // p
   int32_t phi = 0;
 };
 
@@ -25,9 +25,12 @@ struct TrainingFormCase {
 // s * columns + c; columns are [source side padded to A | target side padded to B].
 struct TrainingFormBatch {
   int64_t samples = 0, columns = 0, source_columns = 0;
-  torch::Tensor tokens;      // int64 [samples * columns]
-  torch::Tensor positions;   // int64 [samples * columns]
-  torch::Tensor hidden_keys; // bool [samples, 1, 1, columns, columns]; true: key is not seen
+  torch::Tensor tokens;     // int64 [samples * columns]
+  torch::Tensor positions;  // int64 [samples * columns]
+  // Row r sees columns [0, source_ends[r]) and source_columns + [0, target_ends[r]) of its sample;
+  // a padding row sees one column, so that no row has an empty key set.
+  torch::Tensor source_ends;  // int32 [samples * columns]
+  torch::Tensor target_ends;  // int32 [samples * columns]
 };
 TrainingFormBatch BuildTrainingForm(const std::vector<const TrainingFormCase*>& cases);
 

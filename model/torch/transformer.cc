@@ -1,7 +1,6 @@
 #include "model/torch/transformer.h"
 
-#include <cmath>
-
+#include "model/torch/fused_ops.h"
 #include "torch/torch.h"
 
 namespace dragoman::model {
@@ -87,40 +86,38 @@ torch::Tensor ApplyLinear(const Linear& linear, const torch::Tensor& x,
 }
 
 torch::Tensor RunTransformer(const ModelConfig& config, const TransformerWeights& weights,
-                             const torch::Tensor& tokens,
-                             const std::pair<torch::Tensor, torch::Tensor>& rotary,
-                             const AttendFn& attend, const ForwardOptions& options) {
+                             const torch::Tensor& tokens, const AttendFn& attend,
+                             const ForwardOptions& options) {
   const int64_t rows = tokens.size(0);
   const int64_t heads = config.num_heads, kv_heads = config.num_kv_heads;
-  const double eps = config.rms_norm_eps;
+  const auto norm = [&](const torch::Tensor& x, const torch::Tensor& weight) {
+    return options.fused ? FusedRmsNorm(x, weight, config.rms_norm_eps)
+                         : RmsNorm(x, weight, config.rms_norm_eps);
+  };
   torch::Tensor x = Dropout(torch::embedding(weights.embedding, tokens), options.dropout);
   for (size_t i = 0; i < weights.layers.size(); ++i) {
     const LayerWeights& layer = weights.layers[i];
-    const torch::Tensor normed = RmsNorm(x, layer.attention_norm, eps);
-    const torch::Tensor qkv =
-        ApplyLinear(layer.qkv, normed, options).view({rows, heads + 2 * kv_heads, config.head_dim});
-    torch::Tensor v = qkv.narrow(1, heads + kv_heads, kv_heads);
-    torch::Tensor q, k;
+    torch::Tensor qkv = ApplyLinear(layer.qkv, norm(x, layer.attention_norm), options)
+                            .view({rows, heads + 2 * kv_heads, config.head_dim});
     if (config.qk_norm) {
-      q = ApplyRotary(RmsNorm(qkv.narrow(1, 0, heads), layer.q_norm, eps), rotary.first,
-                      rotary.second);
-      k = ApplyRotary(RmsNorm(qkv.narrow(1, heads, kv_heads), layer.k_norm, eps), rotary.first,
-                      rotary.second);
-    } else {
-      const torch::Tensor qk =
-          ApplyRotary(qkv.narrow(1, 0, heads + kv_heads), rotary.first, rotary.second);
-      q = qk.narrow(1, 0, heads);
-      k = qk.narrow(1, heads, kv_heads);
+      qkv = torch::cat({RmsNorm(qkv.narrow(1, 0, heads), layer.q_norm, config.rms_norm_eps),
+                        RmsNorm(qkv.narrow(1, heads, kv_heads), layer.k_norm, config.rms_norm_eps),
+                        qkv.narrow(1, heads + kv_heads, kv_heads)},
+                       1);
     }
-    const torch::Tensor attended = attend(static_cast<int64_t>(i), q, k, v);
+    const torch::Tensor attended = attend(static_cast<int64_t>(i), qkv);
     x = x + Dropout(ApplyLinear(layer.output, attended, options), options.dropout);
-    const torch::Tensor ffn_in = RmsNorm(x, layer.ffn_norm, eps);
-    const std::vector<torch::Tensor> gate_up =
-        ApplyLinear(layer.gate_up, ffn_in, options).chunk(2, 1);
-    const torch::Tensor activated = torch::silu(gate_up[0]) * gate_up[1];
+    const torch::Tensor gate_up = ApplyLinear(layer.gate_up, norm(x, layer.ffn_norm), options);
+    torch::Tensor activated;
+    if (options.fused) {
+      activated = FusedSwiGlu(gate_up);
+    } else {
+      const std::vector<torch::Tensor> halves = gate_up.chunk(2, 1);
+      activated = torch::silu(halves[0]) * halves[1];
+    }
     x = x + Dropout(ApplyLinear(layer.down, activated, options), options.dropout);
   }
-  return RmsNorm(x, weights.final_norm, eps);
+  return norm(x, weights.final_norm);
 }
 
 torch::Tensor ProjectToVocabulary(const TransformerWeights& weights, const torch::Tensor& hidden,

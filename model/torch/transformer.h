@@ -12,15 +12,15 @@
 
 namespace dragoman::model {
 
-// q [rows, heads, head_dim], k and v [rows, kv_heads, head_dim] of one layer, rotated; returns
-// [rows, heads * head_dim].
-using AttendFn = std::function<torch::Tensor(int64_t layer, const torch::Tensor& q,
-                                             const torch::Tensor& k, const torch::Tensor& v)>;
+// Attention of one layer: qkv [rows, heads + 2 kv_heads, head_dim], after q/k norms and before
+// rotation; returns [rows, heads * head_dim].
+using AttendFn = std::function<torch::Tensor(int64_t layer, const torch::Tensor& qkv)>;
 
 struct ForwardOptions {
-  bool bfloat16_products = false;   // matrix products in bf16, everything else in the weights' type
-  double dropout = 0;               // on both residual branches and the embeddings
-  double adapter_dropout = 0;       // on the input of adapters
+  bool bfloat16_products = false;  // matrix products in bf16, everything else in the weights' type
+  bool fused = false;              // fused_ops.h: fp32 on the CPU only
+  double dropout = 0;              // on both residual branches and the embeddings
+  double adapter_dropout = 0;      // on the input of adapters
 };
 
 // cos and sin of rotary positions, made in fp64 and kept in fp32 (fp64 for fp64 weights).
@@ -34,7 +34,7 @@ class RotaryTable {
   int64_t num_positions() const { return cos_.defined() ? cos_.size(0) : 0; }
 
  private:
-  torch::Tensor cos_, sin_;   // [positions, head_dim / 2]
+  torch::Tensor cos_, sin_;  // [positions, head_dim / 2]
 };
 
 // Rotary embedding in the half-split layout of Hugging Face; x [rows, heads, head_dim].
@@ -48,12 +48,10 @@ torch::Tensor RmsNorm(const torch::Tensor& x, const torch::Tensor& weight, doubl
 torch::Tensor ApplyLinear(const Linear& linear, const torch::Tensor& x,
                           const ForwardOptions& options);
 
-// Final hidden states [rows, hidden] after the last norm. tokens [rows] int64; cos and sin from
-// RotaryTable::Rows().
+// Final hidden states [rows, hidden] after the last norm. tokens [rows] int64.
 torch::Tensor RunTransformer(const ModelConfig& config, const TransformerWeights& weights,
-                             const torch::Tensor& tokens,
-                             const std::pair<torch::Tensor, torch::Tensor>& rotary,
-                             const AttendFn& attend, const ForwardOptions& options);
+                             const torch::Tensor& tokens, const AttendFn& attend,
+                             const ForwardOptions& options);
 
 // Logits [rows, vocab] of final hidden states.
 torch::Tensor ProjectToVocabulary(const TransformerWeights& weights, const torch::Tensor& hidden,

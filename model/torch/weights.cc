@@ -234,8 +234,8 @@ void MergeAdapters(TransformerWeights* weights) {
   for (LayerWeights& layer : weights->layers) {
     for (Linear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {
       for (const Adapter& adapter : linear->adapters) {
-        torch::Tensor rows = linear->weight.narrow(0, adapter.row_begin,
-                                                   adapter.row_end - adapter.row_begin);
+        torch::Tensor rows =
+            linear->weight.narrow(0, adapter.row_begin, adapter.row_end - adapter.row_begin);
         rows.add_(torch::mm(adapter.b, adapter.a).to(rows.dtype()), linear->adapter_scale);
       }
       linear->adapters.clear();
@@ -276,9 +276,8 @@ std::vector<std::pair<std::string, torch::Tensor>> ExportHuggingFace(
         row += rows;
       }
     };
-    const std::vector<std::pair<std::string, int64_t>> qkv = {{"self_attn.q_proj", q_size},
-                                                              {"self_attn.k_proj", kv_size},
-                                                              {"self_attn.v_proj", kv_size}};
+    const std::vector<std::pair<std::string, int64_t>> qkv = {
+        {"self_attn.q_proj", q_size}, {"self_attn.k_proj", kv_size}, {"self_attn.v_proj", kv_size}};
     const std::vector<std::pair<std::string, int64_t>> gate_up = {
         {"mlp.gate_proj", config.ffn_size}, {"mlp.up_proj", config.ffn_size}};
     put_rows(layer.qkv.weight, "self_attn.qkv_proj", qkv, ".weight");

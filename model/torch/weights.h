@@ -18,31 +18,31 @@ namespace dragoman::model {
 struct Adapter {
   int64_t row_begin = 0;
   int64_t row_end = 0;
-  torch::Tensor a;   // [rank, in]
-  torch::Tensor b;   // [row_end - row_begin, rank]
+  torch::Tensor a;  // [rank, in]
+  torch::Tensor b;  // [row_end - row_begin, rank]
 };
 
 struct Linear {
-  torch::Tensor weight;   // [out, in]
-  torch::Tensor bias;     // [out] or undefined
+  torch::Tensor weight;  // [out, in]
+  torch::Tensor bias;    // [out] or undefined
   std::vector<Adapter> adapters;
-  double adapter_scale = 0;   // alpha / rank
+  double adapter_scale = 0;  // alpha / rank
 };
 
 struct LayerWeights {
-  torch::Tensor attention_norm;   // [hidden]
-  Linear qkv;                     // [(heads + 2 kv_heads) * head_dim, hidden], q then k then v
-  torch::Tensor q_norm, k_norm;   // [head_dim] or undefined
-  Linear output;                  // [hidden, heads * head_dim]
-  torch::Tensor ffn_norm;         // [hidden]
-  Linear gate_up;                 // [2 ffn, hidden], gate then up
-  Linear down;                    // [hidden, ffn]
+  torch::Tensor attention_norm;  // [hidden]
+  Linear qkv;                    // [(heads + 2 kv_heads) * head_dim, hidden], q then k then v
+  torch::Tensor q_norm, k_norm;  // [head_dim] or undefined
+  Linear output;                 // [hidden, heads * head_dim]
+  torch::Tensor ffn_norm;        // [hidden]
+  Linear gate_up;                // [2 ffn, hidden], gate then up
+  Linear down;                   // [hidden, ffn]
 };
 
 struct TransformerWeights {
-  torch::Tensor embedding;    // [vocab, hidden]
-  torch::Tensor head;         // [vocab, hidden]; the embedding itself when tied
-  torch::Tensor final_norm;   // [hidden]
+  torch::Tensor embedding;   // [vocab, hidden]
+  torch::Tensor head;        // [vocab, hidden]; the embedding itself when tied
+  torch::Tensor final_norm;  // [hidden]
   std::vector<LayerWeights> layers;
 };
 

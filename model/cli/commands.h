@@ -1,0 +1,23 @@
+// Subcommands of dragoman-model. Each adds itself to the parser; its body runs after parsing and
+// returns the exit code: 0 done, 1 failed, 2 usage.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "base/status.h"
+
+namespace dragoman::model {
+
+// What a parsed subcommand runs.
+using CommandBody = std::function<absl::Status()>;
+
+void AddPrepareCommand(CLI::App* app, CommandBody* body);
+void AddTrainCommand(CLI::App* app, CommandBody* body);
+void AddEvaluateCommand(CLI::App* app, CommandBody* body);
+void AddScoreCommand(CLI::App* app, CommandBody* body);
+void AddInspectCommand(CLI::App* app, CommandBody* body);
+void AddBenchCommand(CLI::App* app, CommandBody* body);
+
+}  // namespace dragoman::model

@@ -1,0 +1,28 @@
+// dragoman-model: prepare data, train, evaluate, score, inspect and measure models.
+#include <cstdio>
+
+#include "model/cli/commands.h"
+
+int main(int argc, char** argv) {
+  using namespace dragoman::model;  // NOLINT: this is the whole program
+  CLI::App app("Dragoman models: prepare, train, evaluate, score, inspect, bench",
+               "dragoman-model");
+  app.set_version_flag("--version", std::string("dragoman-model ") + DRAGOMAN_VERSION);
+  app.require_subcommand(1);
+  CommandBody body;
+  AddPrepareCommand(&app, &body);
+  AddTrainCommand(&app, &body);
+  AddEvaluateCommand(&app, &body);
+  AddScoreCommand(&app, &body);
+  AddInspectCommand(&app, &body);
+  AddBenchCommand(&app, &body);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  const absl::Status status = body();
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "dragoman-model: %s\n", std::string(status.message()).c_str());
+  return absl::IsInvalidArgument(status) ? 2 : 1;
+}

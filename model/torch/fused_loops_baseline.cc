@@ -1,0 +1,2 @@
+#define DRAGOMAN_FUSED_TABLE kFusedLoopsBaseline
+#include "model/torch/fused_loops-inl.h"

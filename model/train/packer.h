@@ -1,0 +1,45 @@
+// Samples -> the tensors of one micro-batch: rows of both sides, visibility, labels. Deterministic:
+// the schedule of a sample is drawn from (seed, epoch, sample id), never from worker or batch.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "model/api/stream_layout.h"
+#include "model/corpus/read_write_plan.h"
+#include "model/corpus/sample.h"
+#include "model/torch/training_form.h"
+
+namespace dragoman::model {
+
+struct PackOptions {
+  uint64_t seed = 1;
+  uint64_t epoch = 0;
+  ScheduleMix schedule;
+};
+
+struct MicroBatch {
+  TrainingFormBatch form;
+  torch::Tensor label_rows;  // int64 [labels]: rows of the batch that predict a label
+  torch::Tensor labels;      // int64 [labels]: y_1..y_m and EOS of every sample
+  int64_t tokens = 0;        // without padding, both sides
+};
+
+// The training form of one sample under given visible units; labels are y_1..y_m, EOS.
+TrainingFormCase MakeTrainingCase(const Sample& sample, const StreamLayout& layout,
+                                  const std::vector<int64_t>& units);
+
+// The schedule draw of a sample in an epoch, as Pack() makes it.
+Schedule DrawSampleSchedule(const Sample& sample, const PackOptions& options,
+                            std::vector<int64_t>* units);
+
+// `layouts` by Sample::language.
+MicroBatch Pack(const std::vector<const Sample*>& samples, const std::vector<StreamLayout>& layouts,
+                const PackOptions& options);
+
+// Packs several micro-batches on `workers` threads; results keep their order.
+std::vector<MicroBatch> PackAll(const std::vector<std::vector<const Sample*>>& batches,
+                                const std::vector<StreamLayout>& layouts,
+                                const PackOptions& options, int workers);
+
+}  // namespace dragoman::model

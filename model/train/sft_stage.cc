@@ -1,0 +1,24 @@
+#include "model/train/sft_stage.h"
+
+#include "model/torch/fused_ops.h"
+#include "torch/torch.h"
+
+namespace dragoman::model {
+
+torch::Tensor SftLossSum(const ModelConfig& config, const TransformerWeights& weights,
+                         const RotaryTable& rotary, const MicroBatch& batch,
+                         const SftOptions& options) {
+  const torch::Tensor hidden =
+      RunTrainingForm(config, weights, rotary, batch.form, options.forward);
+  const torch::Tensor logits =
+      ProjectToVocabulary(weights, hidden.index_select(0, batch.label_rows), options.forward);
+  if (options.forward.fused) {
+    return FusedCrossEntropySum(logits, batch.labels, options.label_smoothing);
+  }
+  return torch::nn::functional::cross_entropy(logits, batch.labels,
+                                              torch::nn::functional::CrossEntropyFuncOptions()
+                                                  .reduction(torch::kSum)
+                                                  .label_smoothing(options.label_smoothing));
+}
+
+}  // namespace dragoman::model

@@ -1,0 +1,75 @@
+// Everything that decides a training run, from one JSON file. Unknown fields are refused by name.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "model/api/model_config.h"
+#include "model/corpus/read_write_plan.h"
+
+namespace dragoman::model {
+
+struct OptimizerConfig {
+  double peak_lr = 1e-3;
+  int64_t warmup_steps = 2000;
+  std::string decay = "inverse_sqrt";  // "inverse_sqrt", "linear", "cosine" or "constant"
+  double cooldown_share = 0.15;        // inverse_sqrt, constant: linear to 0 at the end
+  double beta1 = 0.9;
+  double beta2 = 0.98;
+  double epsilon = 1e-8;
+  double weight_decay = 0.01;  // matrices only
+  double clip = 1.0;           // global gradient norm; 0: off
+};
+
+struct LoraConfig {
+  int64_t rank = 0;  // 0: full training
+  double alpha = 64;
+  double dropout = 0.05;
+};
+
+struct PackageText {  // goes into the exported package
+  std::string name = "dragoman";
+  std::string description;
+  std::string license;
+  std::string default_policy = "wait-k:3";
+};
+
+struct TrainConfig {
+  std::string data;       // prepared shards
+  std::string output;     // run folder: checkpoints, log, exported package
+  std::string init_from;  // package or Hugging Face folder; empty: from scratch
+  ModelConfig model;      // from scratch only; vocabulary from the tokenizer
+  int32_t phi = 0;
+  uint64_t seed = 1;
+  int threads = 2;
+  int data_workers = 1;
+  bool bfloat16 = true;  // matrix products in bf16
+  bool fused = true;     // fused CPU operations (model/torch/fused_ops.h)
+  ScheduleMix schedule;
+  OptimizerConfig optimizer;
+  LoraConfig lora;
+  size_t batch_tokens = 4096;  // padded tokens of a micro-batch
+  int64_t accumulation = 2;    // micro-batches of an optimizer step
+  int64_t max_steps = 1000;
+  double label_smoothing = 0.1;
+  double dropout = 0.1;
+  std::map<std::string, double> corpus_weights;
+  int64_t log_every = 50;
+  int64_t checkpoint_every = 500;
+  int64_t evaluate_every = 2000;
+  int64_t keep_checkpoints = 5;        // the exported weights are their average
+  std::vector<std::string> dev_files;  // tab-separated pairs for periodic evaluation
+  size_t dev_pairs_per_file = 200;
+  std::vector<std::string> dev_policies = {"wait-k:3", "wait-k:5", "sentence"};
+  PackageText package;
+
+  absl::Status Validate() const;
+};
+
+// Errors name file and field.
+absl::StatusOr<TrainConfig> ReadTrainConfig(const std::string& path);
+
+}  // namespace dragoman::model

@@ -1,0 +1,199 @@
+#include "model/train/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/random.h"
+#include "base/status_macros.h"
+#include "model/torch/torch_guard.h"
+#include "torch/torch.h"
+
+namespace dragoman::model {
+namespace {
+
+// Parameters that are trained: all of them, or the adapters only.
+std::vector<NamedParameter> TrainableParameters(const TransformerWeights& weights, bool lora) {
+  std::vector<NamedParameter> trainable;
+  for (NamedParameter& parameter : ListParameters(weights)) {
+    const bool adapter = parameter.first.find(".lora_") != std::string::npos;
+    if (lora && !adapter) continue;
+    parameter.second.requires_grad_(true);
+    trainable.push_back(std::move(parameter));
+  }
+  return trainable;
+}
+
+}  // namespace
+
+Trainer::Trainer(const TrainConfig& config, const ModelConfig& model,
+                 const std::vector<Sample>* samples, std::vector<StreamLayout> layouts,
+                 TransformerWeights weights)
+    : config_(config),
+      model_(model),
+      samples_(samples),
+      layouts_(std::move(layouts)),
+      weights_(std::move(weights)),
+      rotary_(model, model.max_positions, torch::kFloat32, torch::kCPU),
+      optimizer_(TrainableParameters(weights_, config.lora.rank > 0), config.optimizer) {
+  state_.seed = config.seed;
+}
+
+absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const TrainConfig& config,
+                                                         const ModelConfig& model,
+                                                         const std::vector<Sample>* samples,
+                                                         const std::vector<std::string>& corpora,
+                                                         std::vector<StreamLayout> layouts,
+                                                         TransformerWeights weights) {
+  std::unique_ptr<Trainer> trainer(
+      new Trainer(config, model, samples, std::move(layouts), std::move(weights)));
+  SampleStreamOptions& stream = trainer->stream_options_;
+  stream.seed = config.seed;
+  stream.batch_tokens = config.batch_tokens;
+  size_t overhead = 0, longest = 0;
+  for (const StreamLayout& layout : trainer->layouts_) {
+    overhead = std::max(
+        overhead, layout.prompt.size() + layout.source_end.size() + layout.target_header.size());
+    longest = std::max({longest, layout.prompt.size() + layout.source_end.size(),
+                        layout.target_header.size() + static_cast<size_t>(layout.phi) + 1});
+  }
+  stream.overhead_tokens = overhead;
+  if (longest >= static_cast<size_t>(model.max_positions)) {
+    return absl::InvalidArgumentError("the layout alone fills max_positions");
+  }
+  stream.max_side_tokens = static_cast<size_t>(model.max_positions) - longest;
+  for (const auto& [name, weight] : config.corpus_weights) {
+    const auto it = std::find(corpora.begin(), corpora.end(), name);
+    if (it == corpora.end()) {
+      return absl::InvalidArgumentError(absl::StrCat("corpus_weights names \"", name,
+                                                     "\", which the prepared data does not have"));
+    }
+    stream.corpus_weights[static_cast<uint16_t>(it - corpora.begin())] = weight;
+  }
+  trainer->plan_ = PlanEpoch(*samples, stream, 0);
+  if (trainer->plan_.empty()) return absl::InvalidArgumentError("no sample fits into a batch");
+  return trainer;
+}
+
+int64_t Trainer::trained_parameters() const {
+  int64_t count = 0;
+  for (const auto& [name, tensor] : optimizer_.parameters()) count += tensor.numel();
+  return count;
+}
+
+absl::StatusOr<StepResult> Trainer::TrainStep() {
+  return GuardTorchOr<StepResult>("training step", [&]() -> absl::StatusOr<StepResult> {
+    // Dropout masks of a step depend on seed and step alone, so a resumed run draws the same.
+    torch::manual_seed(RandomStream(config_.seed, "dropout", 0, state_.step).NextBits());
+    std::vector<std::vector<const Sample*>> batches;
+    PackOptions pack{config_.seed, state_.epoch, config_.schedule};
+    for (int64_t i = 0; i < config_.accumulation; ++i) {
+      if (state_.next_batch >= plan_.size()) {
+        // A step never spans two epochs: the tail of an epoch is a smaller step.
+        if (!batches.empty()) break;
+        ++state_.epoch;
+        state_.next_batch = 0;
+        plan_ = PlanEpoch(*samples_, stream_options_, state_.epoch);
+        pack.epoch = state_.epoch;
+      }
+      batches.emplace_back();
+      for (const uint32_t index : plan_[state_.next_batch]) {
+        batches.back().push_back(&(*samples_)[index]);
+      }
+      ++state_.next_batch;
+    }
+    const std::vector<MicroBatch> packed = PackAll(batches, layouts_, pack, config_.data_workers);
+    StepResult result;
+    for (const MicroBatch& batch : packed) {
+      result.loss_tokens += batch.labels.size(0);
+      result.tokens += batch.tokens;
+      result.padded_tokens += batch.form.samples * batch.form.columns;
+    }
+    SftOptions options;
+    options.label_smoothing = config_.label_smoothing;
+    options.forward.bfloat16_products = config_.bfloat16;
+    options.forward.fused = config_.fused;
+    options.forward.dropout = config_.dropout;
+    options.forward.adapter_dropout = config_.lora.rank > 0 ? config_.lora.dropout : 0;
+    optimizer_.ZeroGradients();
+    for (const MicroBatch& batch : packed) {
+      const torch::Tensor loss = SftLossSum(model_, weights_, rotary_, batch, options);
+      result.loss_sum += loss.item<double>();
+      (loss / static_cast<double>(result.loss_tokens)).backward();
+    }
+    result.gradient_norm = optimizer_.ClipGradients();
+    if (!std::isfinite(result.loss_sum) || !std::isfinite(result.gradient_norm)) {
+      return absl::InternalError(
+          absl::StrCat("step ", state_.step,
+                       ": loss or gradient is not finite; lower peak_lr or resume from "
+                       "the last checkpoint with another seed"));
+    }
+    result.learning_rate = LearningRate(config_.optimizer, state_.step, config_.max_steps);
+    optimizer_.Step(result.learning_rate);
+    ++state_.step;
+    state_.loss_sum += result.loss_sum;
+    state_.loss_tokens += result.loss_tokens;
+    state_.tokens += result.tokens;
+    return result;
+  });
+}
+
+std::vector<NamedParameter> Trainer::CheckpointTensors() const {
+  std::vector<NamedParameter> tensors = ListParameters(weights_);
+  for (NamedParameter& moment : optimizer_.State()) tensors.push_back(std::move(moment));
+  return tensors;
+}
+
+absl::Status Trainer::Save(const std::string& folder) {
+  return GuardTorch("checkpoint", [&] {
+    state_.optimizer_steps = optimizer_.steps();
+    return SaveCheckpoint(folder, state_, CheckpointTensors(), config_.keep_checkpoints);
+  });
+}
+
+absl::StatusOr<bool> Trainer::Resume(const std::string& folder, std::vector<std::string>* skipped) {
+  return GuardTorchOr<bool>("checkpoint", [&]() -> absl::StatusOr<bool> {
+    const absl::StatusOr<TrainingState> state =
+        LoadNewestCheckpoint(folder, CheckpointTensors(), skipped);
+    if (absl::IsNotFound(state.status())) return false;
+    if (!state.ok()) return state.status();
+    if (state->seed != config_.seed) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(folder, ": was made with seed ", state->seed, ", the config says ",
+                       config_.seed, "; use another output folder"));
+    }
+    state_ = *state;
+    optimizer_.set_steps(state_.optimizer_steps);
+    plan_ = PlanEpoch(*samples_, stream_options_, state_.epoch);
+    return true;
+  });
+}
+
+absl::StatusOr<double> Trainer::DevLoss(const std::vector<Sample>& samples,
+                                        const Schedule& schedule) {
+  return GuardTorchOr<double>("dev loss", [&]() -> absl::StatusOr<double> {
+    torch::NoGradGuard no_grad;
+    SampleStreamOptions order = stream_options_;
+    order.corpus_weights.clear();
+    // One fixed schedule for all samples: a mix of that one kind alone.
+    PackOptions pack{config_.seed, 0, {}};
+    pack.schedule = {schedule.kind == Schedule::Kind::kFull ? 1.0 : 0.0,
+                     schedule.kind == Schedule::Kind::kWaitK ? 1.0 : 0.0, 0.0, schedule.k,
+                     schedule.k};
+    SftOptions options;
+    options.forward.bfloat16_products = config_.bfloat16;
+    options.forward.fused = config_.fused;
+    double sum = 0;
+    int64_t labels = 0;
+    for (const std::vector<uint32_t>& indices : PlanEpoch(samples, order, 0)) {
+      std::vector<const Sample*> batch;
+      for (const uint32_t index : indices) batch.push_back(&samples[index]);
+      const MicroBatch packed = Pack(batch, layouts_, pack);
+      sum += SftLossSum(model_, weights_, rotary_, packed, options).item<double>();
+      labels += packed.labels.size(0);
+    }
+    if (labels == 0) return absl::InvalidArgumentError("no dev sample fits");
+    return sum / static_cast<double>(labels);
+  });
+}
+
+}  // namespace dragoman::model

@@ -1,0 +1,74 @@
+// The training loop's body: batches in order, backward, clip, optimizer, schedule, resume. Knows
+// no files but checkpoints and no terminal. One thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "model/corpus/sample.h"
+#include "model/corpus/sample_stream.h"
+#include "model/train/checkpoint.h"
+#include "model/train/optimizer.h"
+#include "model/train/sft_stage.h"
+#include "model/train/train_config.h"
+
+namespace dragoman::model {
+
+struct StepResult {
+  double loss_sum = 0;  // nat, over all labels of the step
+  int64_t loss_tokens = 0;
+  int64_t tokens = 0;  // both sides, without padding
+  int64_t padded_tokens = 0;
+  double gradient_norm = 0;
+  double learning_rate = 0;
+};
+
+class Trainer {
+ public:
+  // `samples` must outlive the trainer. `layouts` by Sample::language; `corpora` are the names that
+  // config.corpus_weights speaks of. Weights must be fp32 on the CPU.
+  // Errors: InvalidArgument (no sample fits, unknown corpus in corpus_weights).
+  static absl::StatusOr<std::unique_ptr<Trainer>> Create(const TrainConfig& config,
+                                                         const ModelConfig& model,
+                                                         const std::vector<Sample>* samples,
+                                                         const std::vector<std::string>& corpora,
+                                                         std::vector<StreamLayout> layouts,
+                                                         TransformerWeights weights);
+
+  // One optimizer step. Errors: Internal when the loss is not finite or libtorch fails.
+  absl::StatusOr<StepResult> TrainStep();
+
+  absl::Status Save(const std::string& folder);
+  // True when a checkpoint was found and loaded; `skipped` gets a line per damaged one.
+  absl::StatusOr<bool> Resume(const std::string& folder, std::vector<std::string>* skipped);
+
+  // Mean loss per label over samples under one schedule, without dropout or smoothing.
+  absl::StatusOr<double> DevLoss(const std::vector<Sample>& samples, const Schedule& schedule);
+
+  const TransformerWeights& weights() const { return weights_; }
+  const ModelConfig& model() const { return model_; }
+  TrainingState& state() { return state_; }
+  size_t batches_in_epoch() const { return plan_.size(); }
+  int64_t trained_parameters() const;
+
+ private:
+  Trainer(const TrainConfig& config, const ModelConfig& model, const std::vector<Sample>* samples,
+          std::vector<StreamLayout> layouts, TransformerWeights weights);
+  std::vector<NamedParameter> CheckpointTensors() const;
+
+  const TrainConfig config_;
+  const ModelConfig model_;
+  const std::vector<Sample>* const samples_;
+  const std::vector<StreamLayout> layouts_;
+  TransformerWeights weights_;
+  RotaryTable rotary_;
+  AdamW optimizer_;
+  SampleStreamOptions stream_options_;
+  std::vector<std::vector<uint32_t>> plan_;  // batches of state_.epoch
+  TrainingState state_;
+};
+
+}  // namespace dragoman::model
