@@ -59,7 +59,7 @@ Admission::Answer Admission::Request(const std::string& client, TimePoint deadli
 }
 
 bool Admission::Leave(uint64_t ticket) {
-  Callback dropped;   // may own a session: dies outside the lock
+  Callback dropped;  // may own a session: dies outside the lock
   const MutexLock lock(&mu_);
   for (auto queue = turns_.begin(); queue != turns_.end(); ++queue) {
     for (auto waiter = queue->waiters.begin(); waiter != queue->waiters.end(); ++waiter) {

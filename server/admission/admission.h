@@ -29,7 +29,7 @@ struct AdmissionStats {
   size_t slots = 0;
   size_t slots_used = 0;
   size_t queued = 0;
-  uint64_t double_frees = 0;   // releases of a slot that was free; must stay 0
+  uint64_t double_frees = 0;  // releases of a slot that was free; must stay 0
   bool draining = false;
 };
 
@@ -42,9 +42,9 @@ class Admission {
   struct Answer {
     enum class Kind { kAdmitted, kQueued, kFull, kDraining };
     Kind kind = Kind::kFull;
-    int slot = -1;          // kAdmitted
-    uint64_t ticket = 0;    // kQueued
-    size_t queued = 0;      // streams in the queue, for error details
+    int slot = -1;        // kAdmitted
+    uint64_t ticket = 0;  // kQueued
+    size_t queued = 0;    // streams in the queue, for error details
   };
 
   // `clock` must outlive the admission.
@@ -60,7 +60,8 @@ class Admission {
   void Release(int slot);
   // Reports kTimeout to all whose deadline is over.
   void ExpireDue();
-  // From now on nobody is admitted; the queue gets kDraining. `end` is when the last streams are cut.
+  // From now on nobody is admitted; the queue gets kDraining. `end` is when the last streams are
+  // cut.
   void StartDrain(TimePoint end);
   bool draining() const;
   // Zero when not draining or over.
@@ -75,7 +76,7 @@ class Admission {
   };
   struct ClientQueue {
     std::string client;
-    std::deque<Waiter> waiters;   // never empty
+    std::deque<Waiter> waiters;  // never empty
   };
 
   int TakeSlot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -10,18 +10,18 @@
 namespace dragoman::server {
 
 struct DrainOptions {
-  Duration grace = std::chrono::seconds(10);    // still listening, all new streams refused
-  Duration drain = std::chrono::seconds(600);   // for running sessions, after the grace
-  Duration last_call = std::chrono::seconds(2);   // sessions are closed this long before the end
+  Duration grace = std::chrono::seconds(10);     // still listening, all new streams refused
+  Duration drain = std::chrono::seconds(600);    // for running sessions, after the grace
+  Duration last_call = std::chrono::seconds(2);  // sessions are closed this long before the end
 };
 
 struct DrainHooks {
-  std::function<void()> stop_serving;                       // health, readiness
-  std::function<void(TimePoint end)> refuse_new;            // admission
-  std::function<void(Duration left)> notify_sessions;       // NOTICE_DRAINING
+  std::function<void()> stop_serving;                  // health, readiness
+  std::function<void(TimePoint end)> refuse_new;       // admission
+  std::function<void(Duration left)> notify_sessions;  // NOTICE_DRAINING
   // Waits until no session is left, the deadline, or `interrupted()`; true when none is left.
   std::function<bool(TimePoint deadline, const std::function<bool()>& interrupted)> wait_sessions;
-  std::function<size_t()> close_sessions;                   // END_DRAIN; how many there were
+  std::function<size_t()> close_sessions;  // END_DRAIN; how many there were
 };
 
 // Thread-safe: one thread is in Run(), any thread calls RequestStop().
@@ -35,8 +35,8 @@ class StopSequence {
   void RequestStop();
 
   struct Result {
-    bool drained = false;     // all sessions ended by themselves
-    size_t cut = 0;           // sessions that had to be closed
+    bool drained = false;  // all sessions ended by themselves
+    size_t cut = 0;        // sessions that had to be closed
   };
   // Blocks until RequestStop(), then drains.
   Result Run();

@@ -11,8 +11,8 @@
 namespace dragoman::server {
 namespace {
 
-using ::testing::ElementsAre;
 using std::chrono::seconds;
+using ::testing::ElementsAre;
 
 // Records the calls; the sessions end when the test says so.
 class Recorder {
@@ -30,8 +30,7 @@ class Recorder {
       const MutexLock lock(&mu_);
       waiting_ = true;
       reached_.notify_all();
-      clock_->WaitUntil(&mu_, &changed_, deadline,
-                        [&] { return sessions_ == 0 || interrupted(); });
+      clock_->WaitUntil(&mu_, &changed_, deadline, [&] { return sessions_ == 0 || interrupted(); });
       return sessions_ == 0;
     };
     hooks.close_sessions = [this] {
@@ -141,7 +140,7 @@ TEST(StopSequenceTest, SecondRequestCutsAtOnce) {
 
   stop.RequestStop();
   stop.RequestStop();
-  thread.join();   // the clock did not move
+  thread.join();  // the clock did not move
 
   EXPECT_EQ(result.cut, 1u);
 }

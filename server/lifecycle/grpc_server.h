@@ -17,7 +17,7 @@ struct GrpcServerOptions {
   std::string listen = "127.0.0.1:0";
   bool reflection = true;
   uint32_t max_message_bytes = 262144;
-  uint32_t max_concurrent_streams = 128;   // per connection
+  uint32_t max_concurrent_streams = 128;  // per connection
   uint32_t max_metadata_bytes = 8192;
   // Names that the health service knows besides "".
   std::vector<std::string> health_services;

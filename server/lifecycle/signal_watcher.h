@@ -1,5 +1,5 @@
-// SIGTERM and SIGINT as calls on an ordinary thread. No handler runs: the signals are blocked in the
-// whole process and read from a descriptor.
+// SIGTERM and SIGINT as calls on an ordinary thread. No handler runs: the signals are blocked in
+// the whole process and read from a descriptor.
 #pragma once
 
 #include <functional>
@@ -23,8 +23,8 @@ class SignalWatcher {
   SignalWatcher(int signals, int stop, std::function<void(int)> on_signal);
   void Run();
 
-  const int signals_;   // signalfd
-  const int stop_;      // eventfd
+  const int signals_;  // signalfd
+  const int stop_;     // eventfd
   const std::function<void(int)> on_signal_;
   std::thread thread_;
 };

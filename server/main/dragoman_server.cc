@@ -118,14 +118,13 @@ absl::Status DragomanServer::Listen() {
   grpc_options.max_concurrent_streams = options_.config.max_concurrent_streams;
   grpc_options.max_metadata_bytes = options_.config.max_metadata_bytes;
   grpc_options.health_services = {kInterpreterServiceName};
-  DRAGOMAN_ASSIGN_OR_RETURN(
-      grpc_, GrpcServer::Start(grpc_options, MakeInterpreterService(parts)));
+  DRAGOMAN_ASSIGN_OR_RETURN(grpc_, GrpcServer::Start(grpc_options, MakeInterpreterService(parts)));
   if (options_.config.admin_listen != "off") {
     DRAGOMAN_ASSIGN_OR_RETURN(
-        admin_, AdminServer::Start(options_.config.admin_listen,
-                                   {[this] { return telemetry_.Scrape(); },
-                                    [this] { return ready_.load(); },
-                                    [this] { return options_.config_text; }}));
+        admin_, AdminServer::Start(
+                    options_.config.admin_listen,
+                    {[this] { return telemetry_.Scrape(); }, [this] { return ready_.load(); },
+                     [this] { return options_.config_text; }}));
   }
   options_.logger->Info("listening", {{"grpc_port", port()}, {"admin_port", admin_port()}});
   if (!options_.config.port_file.empty()) {
@@ -160,15 +159,14 @@ absl::Status DragomanServer::LoadModel(const ModelLoader& loader) {
   DRAGOMAN_RETURN_IF_ERROR(WarmUp(parts.model));
   const auto model = std::make_shared<const ServedModel>(std::move(parts.model));
   catalog_.Add(model);
-  options_.logger->Info(
-      "model_ready",
-      {{"model", model->name},
-       {"digest", model->digest},
-       {"backbone", backbone},
-       {"slots", options_.config.slots},
-       {"duration_ms", std::chrono::duration_cast<std::chrono::milliseconds>(
-                           options_.clock->Now() - begin)
-                           .count()}});
+  options_.logger->Info("model_ready",
+                        {{"model", model->name},
+                         {"digest", model->digest},
+                         {"backbone", backbone},
+                         {"slots", options_.config.slots},
+                         {"duration_ms", std::chrono::duration_cast<std::chrono::milliseconds>(
+                                             options_.clock->Now() - begin)
+                                             .count()}});
   if (!admission_.draining()) SetServing(true);
   return absl::OkStatus();
 }

@@ -29,7 +29,7 @@ namespace dragoman::server {
 
 // A model as files or a test give it; the engine is made here.
 struct ModelParts {
-  ServedModel model;   // without engine
+  ServedModel model;  // without engine
   std::unique_ptr<model::Backbone> backbone;
   int32_t end_of_target = 0;
 };
@@ -39,9 +39,9 @@ class DragomanServer {
  public:
   struct Options {
     ServerConfig config;
-    std::string config_text;   // for /configz
+    std::string config_text;  // for /configz
     BuildInfo build;
-    Clock* clock = nullptr;    // both outlive the server
+    Clock* clock = nullptr;  // both outlive the server
     Logger* logger = nullptr;
   };
 

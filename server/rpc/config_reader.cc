@@ -54,8 +54,8 @@ MaybeError CheckLabel(const std::string& label) {
   constexpr size_t kMaxLabel = 64;
   bool good = label.size() <= kMaxLabel;
   for (const char c : label) {
-    good = good && (absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' ||
-                    c == '-');
+    good = good &&
+           (absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-');
   }
   if (good) return std::nullopt;
   return OutOfRange(ErrorReason::kBadLabel, "session_label", EchoSafely(label), "0",
@@ -63,7 +63,7 @@ MaybeError CheckLabel(const std::string& label) {
 }
 
 MaybeError CheckNumber(const std::string& field, double value, double min, double max) {
-  if (value >= min && value <= max) return std::nullopt;   // false for NaN
+  if (value >= min && value <= max) return std::nullopt;  // false for NaN
   return OutOfRange(ErrorReason::kValueOutOfRange, field, absl::StrCat(value), absl::StrCat(min),
                     absl::StrCat(max));
 }
@@ -224,8 +224,8 @@ std::variant<CheckedConfig, ServerError> ReadStreamConfig(const v1::StreamConfig
   const std::string target =
       message.target_languages_size() > 0 ? message.target_languages(0) : std::string();
   CheckedConfig checked;
-  if (auto error = FindModel(message.model(), message.source_language(), target, catalog,
-                             &checked.model)) {
+  if (auto error =
+          FindModel(message.model(), message.source_language(), target, catalog, &checked.model)) {
     return *std::move(error);
   }
   if (auto field = UnsupportedField(message)) return Unsupported(*field, checked.model->name);
@@ -270,11 +270,11 @@ std::variant<CheckedConfig, ServerError> ReadTranslateRequest(const v1::Translat
                                                               const RpcLimits& limits) {
   if (auto error = CheckKnown(message)) return *std::move(error);
   if (message.text().size() > limits.unary_bytes) {
-    return ServerError{ErrorReason::kTextTooLong,
-                       "the text is longer than this server translates at once",
-                       {{"limit", absl::StrCat(limits.unary_bytes)},
-                        {"got", absl::StrCat(message.text().size())}},
-                       {}};
+    return ServerError{
+        ErrorReason::kTextTooLong,
+        "the text is longer than this server translates at once",
+        {{"limit", absl::StrCat(limits.unary_bytes)}, {"got", absl::StrCat(message.text().size())}},
+        {}};
   }
   if (auto error = CheckLabel(message.session_label())) return *std::move(error);
   if (message.source_language() != "auto") {

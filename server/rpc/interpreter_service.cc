@@ -79,8 +79,9 @@ class InterpreterService final : public RawService {
       *response = SerializeMessage(function(request));
     }
     const grpc::Status status = ToGrpcStatus(error, context);
-    observer->OnRpcHandled(method, std::string(absl::StatusCodeToString(
-                                       static_cast<absl::StatusCode>(status.error_code()))));
+    observer->OnRpcHandled(
+        method,
+        std::string(absl::StatusCodeToString(static_cast<absl::StatusCode>(status.error_code()))));
     if (error.has_value()) ReportRefusal(parts_, method, PeerOf(*context), *error);
     grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
     reactor->Finish(status);
@@ -130,10 +131,9 @@ class InterpreterService final : public RawService {
     response.set_version(parts_.build.version);
     response.set_commit(parts_.build.commit);
     response.set_instance(parts_.build.instance);
-    response.set_uptime_s(
-        static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(
-                                  parts_.session.clock->Now() - parts_.start_time)
-                                  .count()));
+    response.set_uptime_s(static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(
+                                                    parts_.session.clock->Now() - parts_.start_time)
+                                                    .count()));
     response.set_draining(parts_.admission->draining());
     const auto model = parts_.catalog->Find("");
     *response.mutable_limits() = ToMessage(

@@ -55,6 +55,8 @@ grpc::ByteBuffer SerializeMessage(const Message& message) {
   return grpc::ByteBuffer(&slice, 1);
 }
 
-std::optional<std::string> FindUnknown(const Message& message) { return FindUnknownIn(message, ""); }
+std::optional<std::string> FindUnknown(const Message& message) {
+  return FindUnknownIn(message, "");
+}
 
 }  // namespace dragoman::server

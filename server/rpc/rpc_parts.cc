@@ -24,7 +24,7 @@ ServerError CapacityError(ErrorReason reason, const std::string& message, size_t
 }  // namespace
 
 std::string PeerOf(const grpc::CallbackServerContext& context) {
-  std::string peer = context.peer();   // "ipv4:127.0.0.1:50000", "ipv6:%5B::1%5D:50000"
+  std::string peer = context.peer();  // "ipv4:127.0.0.1:50000", "ipv6:%5B::1%5D:50000"
   const size_t colon = peer.rfind(':');
   if (colon != std::string::npos) peer.resize(colon);
   return peer;
@@ -79,8 +79,7 @@ void AdmitSession(const RpcParts& parts, const std::shared_ptr<Session>& session
       }
     });
   };
-  const Admission::Answer answer =
-      admission->Request(session->identity().peer, deadline, outcome);
+  const Admission::Answer answer = admission->Request(session->identity().peer, deadline, outcome);
   switch (answer.kind) {
     case Admission::Answer::Kind::kAdmitted:
       session->OnAdmitted(make_lease(answer.slot));
@@ -93,7 +92,8 @@ void AdmitSession(const RpcParts& parts, const std::shared_ptr<Session>& session
       break;
     }
     case Admission::Answer::Kind::kFull:
-      session->Refuse(CapacityError(ErrorReason::kNoCapacity, "all slots and queue places are taken",
+      session->Refuse(CapacityError(ErrorReason::kNoCapacity,
+                                    "all slots and queue places are taken",
                                     admission->stats().slots, answer.queued));
       break;
     case Admission::Answer::Kind::kDraining:

@@ -26,7 +26,7 @@ struct RpcLimits {
   uint32_t stream_seconds = 14400;
   uint32_t idle_seconds = 60;
   uint32_t config_seconds = 10;
-  uint32_t queue_wait_ms = 2000;         // when the client names none
+  uint32_t queue_wait_ms = 2000;  // when the client names none
   uint32_t max_queue_wait_ms = 30000;
   uint32_t unary_bytes = 65536;
 };

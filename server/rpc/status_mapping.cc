@@ -25,8 +25,7 @@ grpc::Status ToGrpcStatus(const std::optional<ServerError>& error,
     retry.mutable_retry_delay()->set_seconds(delay.count() / 1'000'000'000);
     retry.mutable_retry_delay()->set_nanos(static_cast<int32_t>(delay.count() % 1'000'000'000));
     status.add_details()->PackFrom(retry);
-    context->AddTrailingMetadata("grpc-retry-pushback-ms",
-                                 absl::StrCat(delay.count() / 1'000'000));
+    context->AddTrailingMetadata("grpc-retry-pushback-ms", absl::StrCat(delay.count() / 1'000'000));
   }
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), error->message,
                       status.SerializeAsString());

@@ -94,8 +94,8 @@ void StreamReactor::FinishLocked(const std::optional<ServerError>& error) {
   finished_ = true;
   const grpc::Status status = ToGrpcStatus(error, context_);
   parts_->session.observer->OnRpcHandled(
-      kMethod, std::string(absl::StatusCodeToString(
-                   static_cast<absl::StatusCode>(status.error_code()))));
+      kMethod,
+      std::string(absl::StatusCodeToString(static_cast<absl::StatusCode>(status.error_code()))));
   if (write_in_flight_) {
     // The reader may never take what is in the transport; then the call is reset.
     parts_->session.delivery->CallAt(
@@ -114,7 +114,7 @@ void StreamReactor::CancelIfStuck() {
 
 void StreamReactor::Fail(const std::shared_ptr<Session>& session, ServerError error) {
   if (session != nullptr) {
-    session->Close(EndReason::kBadRequest, std::move(error));   // wakes us
+    session->Close(EndReason::kBadRequest, std::move(error));  // wakes us
     return;
   }
   {
@@ -131,8 +131,7 @@ void StreamReactor::Wake() {
   SessionOutput output = session_->TakeOutput(/*may_write=*/!write_in_flight_);
   switch (output.kind) {
     case SessionOutput::Kind::kEvent:
-      write_buffer_ =
-          SerializeMessage(ToMessage(output.event, parts_->limits, session_->model()));
+      write_buffer_ = SerializeMessage(ToMessage(output.event, parts_->limits, session_->model()));
       write_in_flight_ = true;
       StartWrite(&write_buffer_);
       break;
@@ -195,9 +194,9 @@ void StreamReactor::OnReadDone(bool ok) {
 }
 
 void StreamReactor::OnHalfClose(const std::shared_ptr<Session>& session) {
-  if (context_->IsCancelled()) return;   // OnCancel comes
+  if (context_->IsCancelled()) return;  // OnCancel comes
   if (session != nullptr) {
-    session->HalfClose();   // wakes us
+    session->HalfClose();  // wakes us
   } else {
     Fail(nullptr, OrderError(1, "half_close"));
   }
@@ -258,7 +257,7 @@ void StreamReactor::OnMessage(const std::shared_ptr<Session>& session,
       return;
     case v1::StreamRequest::kConfig:
     case v1::StreamRequest::REQUEST_NOT_SET:
-      return;   // handled by the callers
+      return;  // handled by the callers
   }
 }
 
@@ -271,8 +270,8 @@ void StreamReactor::StartSession(const v1::StreamConfig& config) {
   }
   auto& [session_config, model] = std::get<CheckedConfig>(checked);
   std::shared_ptr<Session> session(new Session(SessionIdentity{NewSessionId(), peer_, kMethod, now},
-                                           session_config, model, parts_->session_limits,
-                                           parts_->session, weak_from_this()));
+                                               session_config, model, parts_->session_limits,
+                                               parts_->session, weak_from_this()));
   parts_->table->Add(session);
   bool gone = false;
   {
@@ -307,7 +306,7 @@ void StreamReactor::OnCancel() {
 }
 
 void StreamReactor::OnDone() {
-  std::shared_ptr<StreamReactor> self;   // dies at the end of this function, outside the lock
+  std::shared_ptr<StreamReactor> self;  // dies at the end of this function, outside the lock
   const MutexLock lock(&mu_);
   done_ = true;
   self = std::move(self_);

@@ -1,5 +1,5 @@
-// Transport of one StreamTranslate call: parses what comes, hands it to the session, writes what the
-// session gives. No policy, no model.
+// Transport of one StreamTranslate call: parses what comes, hands it to the session, writes what
+// the session gives. No policy, no model.
 //
 // Rules: one read and one write in flight; nothing starts after Finish; OnDone gives up the only
 // owning reference. All state is under `mu_`, which is held over TakeOutput() and MayRead() of the
@@ -27,7 +27,7 @@ class StreamReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
 
   StreamReactor(grpc::CallbackServerContext* context, const RpcParts* parts);
 
-  void Wake() override;   // any thread
+  void Wake() override;  // any thread
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -46,15 +46,15 @@ class StreamReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
   void FinishLocked(const std::optional<ServerError>& error) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CancelIfStuck();
 
-  grpc::CallbackServerContext* const context_;   // valid until OnDone
+  grpc::CallbackServerContext* const context_;  // valid until OnDone
   const RpcParts* const parts_;
   const std::string peer_;
   std::shared_ptr<StreamReactor> self_;
 
   Mutex mu_;
   std::shared_ptr<Session> session_ ABSL_GUARDED_BY(mu_);
-  grpc::ByteBuffer read_buffer_;                 // gRPC's while a read is in flight
-  grpc::ByteBuffer write_buffer_;                // gRPC's while a write is in flight
+  grpc::ByteBuffer read_buffer_;   // gRPC's while a read is in flight
+  grpc::ByteBuffer write_buffer_;  // gRPC's while a write is in flight
   uint32_t messages_ ABSL_GUARDED_BY(mu_) = 0;
   bool read_in_flight_ ABSL_GUARDED_BY(mu_) = false;
   bool write_in_flight_ ABSL_GUARDED_BY(mu_) = false;

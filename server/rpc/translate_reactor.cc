@@ -88,9 +88,9 @@ void TranslateReactor::Begin(const grpc::ByteBuffer& bytes) {
   }
   auto& [config, model] = std::get<CheckedConfig>(checked);
   // The whole text is one chunk for the session; its size was checked above.
-  std::shared_ptr<Session> session(new Session(SessionIdentity{NewSessionId(), peer_, kMethod, begin_},
-                                           config, model, parts_->session_limits, parts_->session,
-                                           weak_from_this()));
+  std::shared_ptr<Session> session(
+      new Session(SessionIdentity{NewSessionId(), peer_, kMethod, begin_}, config, model,
+                  parts_->session_limits, parts_->session, weak_from_this()));
   parts_->table->Add(session);
   {
     const MutexLock lock(&mu_);
@@ -146,8 +146,8 @@ void TranslateReactor::FinishLocked(const std::optional<ServerError>& error) {
     *response_ = SerializeMessage(answer_);
   }
   const grpc::Status status = ToGrpcStatus(error, context_);
-  const std::string code = std::string(
-      absl::StatusCodeToString(static_cast<absl::StatusCode>(status.error_code())));
+  const std::string code =
+      std::string(absl::StatusCodeToString(static_cast<absl::StatusCode>(status.error_code())));
   parts_->session.observer->OnRpcHandled(kMethod, code);
   if (!model_.empty()) {
     parts_->session.observer->OnUnary(model_, code, parts_->session.clock->Now() - begin_);
@@ -175,7 +175,7 @@ void TranslateReactor::OnCancel() {
 }
 
 void TranslateReactor::OnDone() {
-  std::shared_ptr<TranslateReactor> self;   // dies at the end of this function, outside the lock
+  std::shared_ptr<TranslateReactor> self;  // dies at the end of this function, outside the lock
   const MutexLock lock(&mu_);
   self = std::move(self_);
 }

@@ -36,18 +36,18 @@ class TranslateReactor final : public grpc::ServerUnaryReactor,
   void FinishLocked(const std::optional<ServerError>& error) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Refuse(const ServerError& error);
 
-  grpc::CallbackServerContext* const context_;   // valid until OnDone
+  grpc::CallbackServerContext* const context_;  // valid until OnDone
   const RpcParts* const parts_;
   const std::string peer_;
   const TimePoint begin_;
   std::shared_ptr<TranslateReactor> self_;
 
   Mutex mu_;
-  grpc::ByteBuffer* const response_;             // valid until Finish
+  grpc::ByteBuffer* const response_;  // valid until Finish
   std::string text_ ABSL_GUARDED_BY(mu_);
   std::string model_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<Session> session_ ABSL_GUARDED_BY(mu_);
-  bool sent_ ABSL_GUARDED_BY(mu_) = false;       // the text was given to the session
+  bool sent_ ABSL_GUARDED_BY(mu_) = false;  // the text was given to the session
   std::vector<FinalEvent> finals_ ABSL_GUARDED_BY(mu_);
   v1::TranslateResponse answer_ ABSL_GUARDED_BY(mu_);
   bool finished_ ABSL_GUARDED_BY(mu_) = false;

@@ -1,6 +1,6 @@
-// The one thread that turns engine events into client events. The engine only enqueues; text is made
-// here. The same thread runs the timers of sessions, so no thread waits per session and nothing
-// polls.
+// The one thread that turns engine events into client events. The engine only enqueues; text is
+// made here. The same thread runs the timers of sessions, so no thread waits per session and
+// nothing polls.
 //
 // Thread-safe. Calls into targets and functions happen on the delivery thread without a lock.
 #pragma once

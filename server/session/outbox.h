@@ -32,8 +32,8 @@ class Outbox {
  private:
   const Duration min_interval_;
   std::deque<EventBody> events_;
-  size_t bytes_ = 0;                          // text in events_
-  std::optional<TimePoint> last_delta_;       // when the last delta left
+  size_t bytes_ = 0;                     // text in events_
+  std::optional<TimePoint> last_delta_;  // when the last delta left
 };
 
 }  // namespace dragoman::server

@@ -30,8 +30,8 @@ FinalReason ReasonOf(model::SegmentCut cut) {
 void SegmentWriter::CountTailChange(const std::string& stable, const std::string& unstable) {
   // What the reader sees after the stable text: before `unstable_`, now `stable` + `unstable`.
   const std::string shown = stable + unstable;
-  const auto difference = std::mismatch(unstable_.begin(), unstable_.end(), shown.begin(),
-                                        shown.end());
+  const auto difference =
+      std::mismatch(unstable_.begin(), unstable_.end(), shown.begin(), shown.end());
   const auto erased = static_cast<uint32_t>(unstable_.end() - difference.first);
   if (erased > 0) {
     ++tail_rewrites_;
@@ -99,8 +99,7 @@ FinalEvent SegmentWriter::Close(const model::SegmentClosed& closed, SourcePositi
   final_event.stats.source_tokens = closed.source_tokens;
   final_event.stats.target_tokens = target_tokens_;
   final_event.stats.decode_steps = closed.decode_rows;
-  final_event.stats.modules_total =
-      (closed.source_tokens + closed.decode_rows) * modules_per_row_;
+  final_event.stats.modules_total = (closed.source_tokens + closed.decode_rows) * modules_per_row_;
   final_event.stats.compute_ms = static_cast<uint32_t>(closed.compute_ns / 1'000'000);
   final_event.stats.tail_rewrites = tail_rewrites_;
   final_event.stats.tail_bytes_erased = tail_bytes_erased_;

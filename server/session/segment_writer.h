@@ -30,7 +30,7 @@ class SegmentWriter {
   // The final of the segment; the writer is then ready for the next one.
   FinalEvent Close(const model::SegmentClosed& closed, SourcePosition end, bool with_words);
 
-  uint32_t open_segment() const { return segment_; }   // 0: none has text yet
+  uint32_t open_segment() const { return segment_; }  // 0: none has text yet
   uint32_t words_written() const { return static_cast<uint32_t>(words_.size()); }
   const SourcePosition& begin() const { return begin_; }
 

@@ -18,11 +18,11 @@ namespace dragoman::server {
 // Immutable once in the catalog. The engine and the tokenizer live as long as the model.
 struct ServedModel {
   std::string name;
-  std::string digest;                 // sha256 over the weights
+  std::string digest;  // sha256 over the weights
   std::string description;
   std::string license;
   std::string source_language;
-  std::map<std::string, model::StreamLayout> layouts;   // by target language
+  std::map<std::string, model::StreamLayout> layouts;  // by target language
   std::string default_policy = "wait-k:3";
   int64_t parameters = 0;
   int64_t num_layers = 0;

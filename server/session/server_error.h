@@ -53,7 +53,7 @@ struct ServerError {
   ErrorReason reason = ErrorReason::kMalformedMessage;
   std::string message;
   std::vector<std::pair<std::string, std::string>> metadata;
-  std::optional<Duration> retry_after;   // RetryInfo and push-back
+  std::optional<Duration> retry_after;  // RetryInfo and push-back
 };
 
 // Same names and meaning as dragoman.v1.EndReason.
@@ -68,7 +68,7 @@ enum class EndReason {
   kSlowReader,
   kFault,
   kRevoked,
-  kCancelled,   // not on the wire: nobody is there to read it
+  kCancelled,  // not on the wire: nobody is there to read it
 };
 // "complete", "idle" and so on: values of the log field and metric label `end`.
 const char* EndReasonName(EndReason reason);

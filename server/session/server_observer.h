@@ -19,9 +19,9 @@ struct SessionSummary {
   std::string peer;
   std::string model;
   std::string policy;
-  std::string method;        // "StreamTranslate" or "Translate"
-  std::string code;          // gRPC code by name
-  std::string reason;        // ErrorReason by name, empty for OK
+  std::string method;  // "StreamTranslate" or "Translate"
+  std::string code;    // gRPC code by name
+  std::string reason;  // ErrorReason by name, empty for OK
   EndReason end = EndReason::kNone;
   Duration length{};
   Usage usage;
@@ -31,7 +31,7 @@ struct SessionSummary {
 // Which label a text session has in the families.
 struct SessionLabels {
   std::string model;
-  std::string policy;   // "wait_k" or "sentence"
+  std::string policy;  // "wait_k" or "sentence"
 };
 
 class ServerObserver {

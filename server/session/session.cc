@@ -105,8 +105,8 @@ void Session::OnAdmitted(std::unique_ptr<SlotLease> lease) {
   const Duration waited = now - identity_.config_time;
   queue_place_.reset();
   parts_.observer->OnQueueWait(model_->name, "admitted", waited);
-  usage_.queue_wait_ms = static_cast<uint32_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(waited).count());
+  usage_.queue_wait_ms =
+      static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(waited).count());
   last_client_ = last_event_ = now;
 
   auto policy = model::ParsePolicy(config_->policy);
@@ -124,9 +124,9 @@ void Session::OnAdmitted(std::unique_ptr<SlotLease> lease) {
   }
   if (!sequence.ok()) {
     // No slot in the engine although admission gave one, or a package that the engine refuses.
-    parts_.logger->Error("sequence_refused",
-                         {{"session_id", identity_.id},
-                          {"status", std::string(sequence.status().ToString())}});
+    parts_.logger->Error(
+        "sequence_refused",
+        {{"session_id", identity_.id}, {"status", std::string(sequence.status().ToString())}});
     deferred_.push_back([lease = std::shared_ptr<SlotLease>(std::move(lease))] {});
     outbox_.Clear();
     state_ = SessionState::kEnded;
@@ -150,7 +150,7 @@ void Session::OnAdmitted(std::unique_ptr<SlotLease> lease) {
 
 void Session::OnQueued(QueuePlace place) {
   const Scope scope(this);
-  if (state_ != SessionState::kWaiting) {   // the outcome or a cancel was faster
+  if (state_ != SessionState::kWaiting) {  // the outcome or a cancel was faster
     deferred_.push_back(std::move(place.leave));
     return;
   }
@@ -164,15 +164,14 @@ void Session::LeaveQueue(std::string_view outcome) {
   if (!queue_place_.has_value()) return;
   deferred_.push_back(std::move(queue_place_->leave));
   queue_place_.reset();
-  parts_.observer->OnQueueWait(model_->name, outcome,
-                               parts_.clock->Now() - identity_.config_time);
+  parts_.observer->OnQueueWait(model_->name, outcome, parts_.clock->Now() - identity_.config_time);
 }
 
 void Session::Refuse(ServerError error) {
   const Scope scope(this);
   if (state_ != SessionState::kWaiting && state_ != SessionState::kQueued) return;
   const Duration waited = parts_.clock->Now() - identity_.config_time;
-  queue_place_.reset();   // whoever refuses has taken it out of the queue
+  queue_place_.reset();  // whoever refuses has taken it out of the queue
   switch (error.reason) {
     case ErrorReason::kQueueTimeout:
       parts_.observer->OnQueueWait(model_->name, "timeout", waited);
@@ -355,8 +354,8 @@ void Session::Cancel() {
       break;
     case SessionState::kActive:
       state_ = SessionState::kClosing;
-      static_cast<void>(model_->engine->Remove(
-          *sequence_, absl::CancelledError("client is gone"), /*close_open_segment=*/false));
+      static_cast<void>(model_->engine->Remove(*sequence_, absl::CancelledError("client is gone"),
+                                               /*close_open_segment=*/false));
       break;
     case SessionState::kClosing:
     case SessionState::kEnded:
@@ -439,7 +438,7 @@ SessionOutput Session::TakeOutput(bool may_write) {
     write_kind_ = EventKindName(output.event.body);
     write_started_ = last_event_ = now;
     UpdatePause();
-    wake_ = false;   // the caller goes on by itself
+    wake_ = false;  // the caller goes on by itself
     return output;
   }
   if (state_ != SessionState::kEnded && !abandoned_) return output;

@@ -63,8 +63,8 @@ class SlotLease {
 
 // Hooks of a place in the queue.
 struct QueuePlace {
-  std::function<size_t()> ahead;    // streams that come first
-  std::function<void()> leave;      // gives the place up; no outcome is reported then
+  std::function<size_t()> ahead;  // streams that come first
+  std::function<void()> leave;    // gives the place up; no outcome is reported then
   TimePoint deadline{};
 };
 
@@ -84,9 +84,9 @@ struct SessionParts {
 };
 
 struct SessionIdentity {
-  std::string id;       // 128 random bits, hex
-  std::string peer;     // address without port
-  std::string method;   // "StreamTranslate" or "Translate"
+  std::string id;      // 128 random bits, hex
+  std::string peer;    // address without port
+  std::string method;  // "StreamTranslate" or "Translate"
   TimePoint config_time{};
 };
 
@@ -94,8 +94,8 @@ struct SessionIdentity {
 struct SessionOutput {
   enum class Kind { kNothing, kEvent, kFinish };
   Kind kind = Kind::kNothing;
-  SessionEvent event;                  // kEvent
-  std::optional<ServerError> error;    // kFinish: empty means OK
+  SessionEvent event;                // kEvent
+  std::optional<ServerError> error;  // kFinish: empty means OK
 };
 
 enum class SessionState { kWaiting, kQueued, kActive, kClosing, kEnded };
@@ -128,8 +128,8 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   // Tells the client that the replica drains.
   void NoticeDraining(Duration left);
 
-  // The transport asks whenever it is woken. With a write in flight (`may_write` false) the answer is
-  // an event never, and the end only when the session waits for that write no longer.
+  // The transport asks whenever it is woken. With a write in flight (`may_write` false) the answer
+  // is an event never, and the end only when the session waits for that write no longer.
   SessionOutput TakeOutput(bool may_write = true);
   void OnWriteDone(bool ok, size_t bytes);
   // False while the client is ahead of the engine or nothing may be received.
@@ -209,9 +209,9 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   SourceLedger ledger_ ABSL_GUARDED_BY(mu_);
   uint32_t source_tokens_ ABSL_GUARDED_BY(mu_) = 0;
   uint32_t encoded_words_ ABSL_GUARDED_BY(mu_) = 0;
-  uint32_t read_words_ ABSL_GUARDED_BY(mu_) = 0;        // by the last write
+  uint32_t read_words_ ABSL_GUARDED_BY(mu_) = 0;  // by the last write
   std::optional<uint32_t> last_flush_ ABSL_GUARDED_BY(mu_);
-  size_t pending_flushes_ ABSL_GUARDED_BY(mu_) = 0;     // without an answer yet
+  size_t pending_flushes_ ABSL_GUARDED_BY(mu_) = 0;  // without an answer yet
   // EndSegment() calls that the engine has not answered yet: our number -> the client's id, or
   // nothing for a blank line.
   std::map<uint32_t, std::optional<uint32_t>> segment_ends_ ABSL_GUARDED_BY(mu_);
@@ -221,7 +221,7 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
 
   // target
   SegmentWriter writer_ ABSL_GUARDED_BY(mu_);
-  SourcePosition translated_ ABSL_GUARDED_BY(mu_);      // end of the last final
+  SourcePosition translated_ ABSL_GUARDED_BY(mu_);  // end of the last final
   LagHistogram lags_ ABSL_GUARDED_BY(mu_);
   Usage usage_ ABSL_GUARDED_BY(mu_);
 
@@ -234,12 +234,12 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   bool merge_noticed_ ABSL_GUARDED_BY(mu_) = false;
   std::string_view write_kind_ ABSL_GUARDED_BY(mu_);
   std::optional<TimePoint> write_started_ ABSL_GUARDED_BY(mu_);
-  std::optional<TimePoint> gate_closed_ ABSL_GUARDED_BY(mu_);   // acknowledgements are missing
+  std::optional<TimePoint> gate_closed_ ABSL_GUARDED_BY(mu_);  // acknowledgements are missing
 
   // end
   EndReason end_ ABSL_GUARDED_BY(mu_) = EndReason::kNone;
   std::optional<ServerError> error_ ABSL_GUARDED_BY(mu_);
-  bool abandoned_ ABSL_GUARDED_BY(mu_) = false;        // finish now, whatever waits in the outbox
+  bool abandoned_ ABSL_GUARDED_BY(mu_) = false;  // finish now, whatever waits in the outbox
   bool transport_done_ ABSL_GUARDED_BY(mu_) = false;
   bool settled_ ABSL_GUARDED_BY(mu_) = false;
 

@@ -17,13 +17,13 @@ struct SessionConfig {
   std::string source_language;
   std::string target_language;
   bool newline_is_boundary = false;
-  std::string policy;                     // as understood by model::ParsePolicy()
-  bool client_segments = false;           // SEGMENT_CLIENT
+  std::string policy;            // as understood by model::ParsePolicy()
+  bool client_segments = false;  // SEGMENT_CLIENT
   bool word_stamps = false;
   bool unstable_tail = false;
   bool model_stats = false;
-  uint32_t min_event_interval_ms = 0;     // 0: no merging by time
-  uint32_t max_unacked_events = 0;        // 0: no acknowledgement asked for
+  uint32_t min_event_interval_ms = 0;  // 0: no merging by time
+  uint32_t max_unacked_events = 0;     // 0: no acknowledgement asked for
   bool strict = false;
   std::string label;
   uint32_t max_queue_wait_ms = 0;
@@ -31,15 +31,15 @@ struct SessionConfig {
 };
 
 struct SessionLimits {
-  Duration idle = std::chrono::seconds(60);            // nothing from the client before half-close
+  Duration idle = std::chrono::seconds(60);  // nothing from the client before half-close
   Duration idle_notice = std::chrono::seconds(45);
   Duration duration = std::chrono::seconds(14400);
-  Duration duration_notice = std::chrono::seconds(60);   // before the end
+  Duration duration_notice = std::chrono::seconds(60);  // before the end
   Duration write_stall = std::chrono::seconds(30);
   Duration source_behind = std::chrono::seconds(5);
-  size_t inbox_bytes = 65536;          // source received and not yet in the KV cache
+  size_t inbox_bytes = 65536;  // source received and not yet in the KV cache
   size_t max_text_chunk_bytes = 16384;
-  size_t outbox_events = 256;          // decoding pauses above, resumes at half
+  size_t outbox_events = 256;  // decoding pauses above, resumes at half
   size_t outbox_bytes = 65536;
 };
 

@@ -23,9 +23,9 @@ struct SourcePosition {
 };
 
 struct WordStamp {
-  uint32_t begin = 0;        // bytes in the segment text, without the leading blank
+  uint32_t begin = 0;  // bytes in the segment text, without the leading blank
   uint32_t end = 0;
-  uint32_t read_words = 0;   // source words of the session read when the word was written
+  uint32_t read_words = 0;  // source words of the session read when the word was written
   uint32_t emit_ms = 0;
 };
 
@@ -49,7 +49,7 @@ struct Usage {
   uint32_t segments = 0;
   uint32_t events = 0;
   uint32_t queue_wait_ms = 0;
-  uint32_t first_write_ms = 0;   // from the config to the first stable text; 0: nothing was written
+  uint32_t first_write_ms = 0;  // from the config to the first stable text; 0: nothing was written
   uint32_t kv_pages_peak = 0;
   ComputeStats compute;
 };
@@ -78,7 +78,7 @@ struct DeltaEvent {
   std::string stable;
   std::string unstable;
   SourcePosition read;
-  std::vector<WordStamp> words;   // kept only when the client asked for them
+  std::vector<WordStamp> words;  // kept only when the client asked for them
 };
 // Same numbers as dragoman.v1.FinalReason.
 enum class FinalReason { kBoundary = 1, kClient, kHalfClose, kLength, kSessionEnd };

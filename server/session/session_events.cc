@@ -29,8 +29,8 @@ void Session::Handle(const model::WordCommitted& event) {
   const uint32_t lag_words = ledger_.words() - std::min(ledger_.words(), read.words);
   const Duration lag = read.words > 0 ? now - ledger_.ArrivalOf(read.words) : Duration{};
   parts_.observer->OnWord(labels_, lag_words, lag);
-  lags_.Add(static_cast<uint32_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(lag).count()));
+  lags_.Add(
+      static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(lag).count()));
   if (usage_.first_write_ms == 0) {
     usage_.first_write_ms = std::max(1u, TimeMs(now));
     parts_.observer->OnFirstWrite(labels_, now - first_source_.value_or(now));
@@ -58,7 +58,7 @@ void Session::Handle(const model::SegmentClosed& event) {
         found == segment_ends_.end() ? std::nullopt : found->second;
     if (found != segment_ends_.end()) segment_ends_.erase(found);
     final_event.client_id = client_id.value_or(0);
-    if (!client_id.has_value()) final_event.reason = FinalReason::kBoundary;   // a blank line
+    if (!client_id.has_value()) final_event.reason = FinalReason::kBoundary;  // a blank line
   } else {
     final_event.client_id = 0;
   }
@@ -72,18 +72,12 @@ void Session::Handle(const model::SegmentClosed& event) {
   ledger_.Forget(event.sequence_words_end);
 
   if (final_event.reason == FinalReason::kLength) {
-    Push(NoticeEvent{NoticeCode::kSegmentCut,
-                     "the segment reached a length limit",
-                     event.segment,
-                     0,
-                     {}});
+    Push(NoticeEvent{
+        NoticeCode::kSegmentCut, "the segment reached a length limit", event.segment, 0, {}});
   }
   if (event.guard == model::TargetGuard::kLoop) {
-    Push(NoticeEvent{NoticeCode::kRepetitionStopped,
-                     "the loop guard ended the segment",
-                     event.segment,
-                     0,
-                     {}});
+    Push(NoticeEvent{
+        NoticeCode::kRepetitionStopped, "the loop guard ended the segment", event.segment, 0, {}});
   }
   final_event.has_stats = config_->model_stats;
   Push(std::move(final_event));
@@ -106,7 +100,7 @@ void Session::Handle(const model::SourceEncoded& event) {
   encoded_words_ = std::max(encoded_words_, event.sequence_words);
   if (MayReadLocked() && inbox_full_.has_value()) {
     inbox_full_.reset();
-    last_client_ = parts_.clock->Now();   // the client could not send before
+    last_client_ = parts_.clock->Now();  // the client could not send before
   }
 }
 

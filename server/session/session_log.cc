@@ -6,30 +6,29 @@ namespace dragoman::server {
 
 void LogSessionEnd(Logger* logger, const SessionSummary& summary) {
   const Usage& usage = summary.usage;
-  logger->Info(
-      "session_end",
-      {{"session_id", summary.session_id},
-       {"label", summary.label},
-       {"peer", summary.peer},
-       {"model", summary.model},
-       {"method", summary.method},
-       {"policy", summary.policy},
-       {"input", "text"},
-       {"code", summary.code},
-       {"reason", summary.reason},
-       {"end", EndReasonName(summary.end)},
-       {"queue_ms", usage.queue_wait_ms},
-       {"first_write_ms", usage.first_write_ms},
-       {"duration_ms",
-        std::chrono::duration_cast<std::chrono::milliseconds>(summary.length).count()},
-       {"src_words", usage.source_words},
-       {"src_tokens", usage.source_tokens},
-       {"tgt_words", usage.target_words},
-       {"tgt_tokens", usage.target_tokens},
-       {"segments", usage.segments},
-       {"events", usage.events},
-       {"lag_p95_ms", summary.lag_p95_ms},
-       {"skip_rate", 0.0}});
+  logger->Info("session_end",
+               {{"session_id", summary.session_id},
+                {"label", summary.label},
+                {"peer", summary.peer},
+                {"model", summary.model},
+                {"method", summary.method},
+                {"policy", summary.policy},
+                {"input", "text"},
+                {"code", summary.code},
+                {"reason", summary.reason},
+                {"end", EndReasonName(summary.end)},
+                {"queue_ms", usage.queue_wait_ms},
+                {"first_write_ms", usage.first_write_ms},
+                {"duration_ms",
+                 std::chrono::duration_cast<std::chrono::milliseconds>(summary.length).count()},
+                {"src_words", usage.source_words},
+                {"src_tokens", usage.source_tokens},
+                {"tgt_words", usage.target_words},
+                {"tgt_tokens", usage.target_tokens},
+                {"segments", usage.segments},
+                {"events", usage.events},
+                {"lag_p95_ms", summary.lag_p95_ms},
+                {"skip_rate", 0.0}});
 }
 
 }  // namespace dragoman::server

@@ -13,8 +13,7 @@ namespace dragoman::server {
 
 class ABSL_SCOPED_LOCKABLE Session::Scope {
  public:
-  explicit Scope(Session* session) ABSL_EXCLUSIVE_LOCK_FUNCTION(session->mu_)
-      : session_(session) {
+  explicit Scope(Session* session) ABSL_EXCLUSIVE_LOCK_FUNCTION(session->mu_) : session_(session) {
     session_->mu_.Lock();
   }
   ~Scope() ABSL_UNLOCK_FUNCTION() {

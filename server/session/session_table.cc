@@ -11,7 +11,7 @@ void SessionTable::Add(std::shared_ptr<Session> session) {
 }
 
 void SessionTable::OnSettled(Session* session) {
-  std::shared_ptr<Session> last;   // dies outside the lock
+  std::shared_ptr<Session> last;  // dies outside the lock
   {
     const MutexLock lock(&mu_);
     const auto found = sessions_.find(session);
@@ -59,13 +59,12 @@ size_t SessionTable::size() const {
 bool SessionTable::WaitUntilEmpty(Clock* clock, TimePoint deadline,
                                   const std::function<bool()>& interrupted) {
   const MutexLock lock(&mu_);
-  clock->WaitUntil(&mu_, &changed_, deadline,
-                   [&] { return sessions_.empty() || interrupted(); });
+  clock->WaitUntil(&mu_, &changed_, deadline, [&] { return sessions_.empty() || interrupted(); });
   return sessions_.empty();
 }
 
 void SessionTable::Interrupt() {
-  { const MutexLock lock(&mu_); }   // a waiter is before its check or in its wait
+  { const MutexLock lock(&mu_); }  // a waiter is before its check or in its wait
   changed_.notify_all();
 }
 

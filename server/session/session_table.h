@@ -17,10 +17,10 @@ namespace dragoman::server {
 class SessionTable final : public SessionRegistry {
  public:
   struct Counts {
-    size_t active = 0;   // paused ones included
+    size_t active = 0;  // paused ones included
     size_t paused = 0;
     size_t queued = 0;
-    size_t ending = 0;   // source side over, events or status on their way
+    size_t ending = 0;  // source side over, events or status on their way
   };
 
   void Add(std::shared_ptr<Session> session);

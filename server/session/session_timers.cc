@@ -42,7 +42,8 @@ TimePoint Session::NextDeadline() const {
     if (config_->report_queue) consider(next_queue_event_);
     return next;
   }
-  if (write_started_.has_value() && !transport_done_) consider(*write_started_ + limits_.write_stall);
+  if (write_started_.has_value() && !transport_done_)
+    consider(*write_started_ + limits_.write_stall);
   if (state_ != SessionState::kActive) return next;
   // With a write in flight or the gate closed the transport comes back by itself.
   if (!write_started_.has_value() && !AckGateClosed()) consider(outbox_.held_until());
@@ -81,11 +82,11 @@ void Session::CheckTimers(TimePoint now) {
     // The transport takes nothing more, so no event can be sent either.
     abandoned_ = true;
     outbox_.Clear();
-    const ServerError error{ErrorReason::kSlowReader,
-                            "a write did not complete in time",
-                            {{"seconds", Seconds(limits_.write_stall)},
-                             {"unacked", absl::StrCat(seq_ - acked_)}},
-                            {}};
+    const ServerError error{
+        ErrorReason::kSlowReader,
+        "a write did not complete in time",
+        {{"seconds", Seconds(limits_.write_stall)}, {"unacked", absl::StrCat(seq_ - acked_)}},
+        {}};
     if (state_ == SessionState::kActive) {
       CloseLocked(EndReason::kSlowReader, error);
     } else {

@@ -34,8 +34,8 @@ class SourceLedger {
   };
   const Entry& EntryOf(uint32_t words) const;
 
-  uint32_t first_ = 0;           // number of words that entries_[0] stands for
-  std::deque<Entry> entries_;    // never empty; entry 0 of a fresh ledger is the start
+  uint32_t first_ = 0;         // number of words that entries_[0] stands for
+  std::deque<Entry> entries_;  // never empty; entry 0 of a fresh ledger is the start
 };
 
 }  // namespace dragoman::server

@@ -40,12 +40,16 @@ class CivetAdminServer final : public AdminServer {
         metrics_([this] {
           return Page::Answer{200, "text/plain; version=0.0.4; charset=utf-8", pages_.metrics()};
         }),
-        live_([] { return Page::Answer{200, "text/plain", "ok\n"}; }),
+        live_([] {
+          return Page::Answer{200, "text/plain", "ok\n"};
+        }),
         ready_([this] {
           return pages_.ready() ? Page::Answer{200, "text/plain", "ready\n"}
                                 : Page::Answer{503, "text/plain", "not ready\n"};
         }),
-        config_([this] { return Page::Answer{200, "text/plain", pages_.config()}; }),
+        config_([this] {
+          return Page::Answer{200, "text/plain", pages_.config()};
+        }),
         server_(std::vector<std::string>{"listening_ports", address, "num_threads", "2",
                                          "request_timeout_ms", "5000"}) {
     server_.addHandler("/metrics$", metrics_);

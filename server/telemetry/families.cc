@@ -7,8 +7,8 @@ const Telemetry::Families::Buckets& Telemetry::Families::Seconds() {
   return buckets;
 }
 const Telemetry::Families::Buckets& Telemetry::Families::StepSeconds() {
-  static const Buckets buckets{.0005, .001, .002, .004, .008, .016,
-                               .032,  .064, .128, .256, .512, 1.024, 2};
+  static const Buckets buckets{.0005, .001, .002, .004, .008,  .016, .032,
+                               .064,  .128, .256, .512, 1.024, 2};
   return buckets;
 }
 const Telemetry::Families::Buckets& Telemetry::Families::Counts() {
@@ -47,15 +47,16 @@ Telemetry::Families::Histograms& Telemetry::Families::Histogram(const char* name
 Telemetry::Families::Families()
     : grpc_started(Counter("grpc_server_started_total", "RPCs begun.")),
       grpc_handled(Counter("grpc_server_handled_total", "RPCs ended, by code.")),
-      first_write_seconds(Histogram("dragoman_first_write_seconds",
-                                    "First source unit to first stable text.")),
-      word_lag_seconds(Histogram("dragoman_word_lag_seconds",
-                                 "Arrival of the last source word that a word needed to its write.")),
+      first_write_seconds(
+          Histogram("dragoman_first_write_seconds", "First source unit to first stable text.")),
+      word_lag_seconds(
+          Histogram("dragoman_word_lag_seconds",
+                    "Arrival of the last source word that a word needed to its write.")),
       word_lag_words(Histogram("dragoman_word_lag_words", "Source words behind at each write.")),
       step_seconds(Histogram("dragoman_step_seconds", "Time of a batch step by stage.")),
       queue_wait_seconds(Histogram("dragoman_queue_wait_seconds", "Wait for a slot.")),
-      event_write_seconds(Histogram("dragoman_event_write_seconds",
-                                    "Start of the write of an event to its end.")),
+      event_write_seconds(
+          Histogram("dragoman_event_write_seconds", "Start of the write of an event to its end.")),
       stream_seconds(Histogram("dragoman_stream_seconds", "Session length.")),
       unary_seconds(Histogram("dragoman_unary_seconds", "Time of a Translate call.")),
       source_words(Counter("dragoman_source_words_total", "Source words received.")),
@@ -74,8 +75,8 @@ Telemetry::Families::Families()
       tail_erased_bytes(Counter("dragoman_tail_erased_bytes_total", "Unstable bytes taken back.")),
       final_bytes(Counter("dragoman_final_bytes_total", "Bytes of finals.")),
       length_ratio(Histogram("dragoman_length_ratio", "Target to source tokens per segment.")),
-      repetition_stops(Counter("dragoman_repetition_stops_total",
-                               "Segments that the loop guard ended.")),
+      repetition_stops(
+          Counter("dragoman_repetition_stops_total", "Segments that the loop guard ended.")),
       empty_finals(Counter("dragoman_empty_finals_total", "Finals without text.")),
       modules(Counter("dragoman_modules_total", "Attention and MLP modules of a dense pass.")),
       errors(Counter("dragoman_errors_total", "Calls that did not end with OK, by reason.")),

@@ -19,9 +19,9 @@ class Telemetry::Families {
 
   Families();
 
-  static const Buckets& Seconds();       // .05 .. 30 s
-  static const Buckets& StepSeconds();   // .0005 doubling to 2 s
-  static const Buckets& Counts();        // 1 2 4 .. 256
+  static const Buckets& Seconds();      // .05 .. 30 s
+  static const Buckets& StepSeconds();  // .0005 doubling to 2 s
+  static const Buckets& Counts();       // 1 2 4 .. 256
   static const Buckets& LagWords();
   static const Buckets& QueueSeconds();
   static const Buckets& StreamSeconds();

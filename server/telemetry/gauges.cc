@@ -51,7 +51,7 @@ size_t CountOpenFiles() {
   size_t count = 0;
   while (readdir(folder) != nullptr) ++count;
   closedir(folder);
-  return count > 3 ? count - 3 : 0;   // ".", ".." and the folder itself
+  return count > 3 ? count - 3 : 0;  // ".", ".." and the folder itself
 }
 
 void AddProcess(FamilyList* list) {
@@ -73,8 +73,7 @@ void AddProcess(FamilyList* list) {
                (user_ticks + system_ticks) / ticks, MetricType::Counter);
   list->Single("process_resident_memory_bytes", "Resident memory.", resident_pages * page);
   list->Single("process_virtual_memory_bytes", "Virtual memory.", virtual_bytes);
-  list->Single("process_open_fds", "Open file descriptors.",
-               static_cast<double>(CountOpenFiles()));
+  list->Single("process_open_fds", "Open file descriptors.", static_cast<double>(CountOpenFiles()));
 }
 
 std::string DefaultModel(const ModelCatalog& catalog) {

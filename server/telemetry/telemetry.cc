@@ -180,13 +180,12 @@ std::unique_ptr<model::EngineObserver> Telemetry::EngineObserverFor(const std::s
     return f.modules.Add({{"model", model}, {"module", module}, {"phase", phase}});
   };
   return std::make_unique<EngineFeed>(
-      EngineFeed::Targets{step("schedule"), step("encode"), step("decode"), step("sample"),
-                          steps("encode"), steps("decode"),
-                          f.batch_streams.Add({{"model", model}}, Families::Counts()),
-                          tokens("encode"), tokens("decode"),
-                          f.repetition_stops.Add({{"model", model}}),
-                          modules("attention", "encode"), modules("attention", "decode"),
-                          modules("mlp", "encode"), modules("mlp", "decode")},
+      EngineFeed::Targets{
+          step("schedule"), step("encode"), step("decode"), step("sample"), steps("encode"),
+          steps("decode"), f.batch_streams.Add({{"model", model}}, Families::Counts()),
+          tokens("encode"), tokens("decode"), f.repetition_stops.Add({{"model", model}}),
+          modules("attention", "encode"), modules("attention", "decode"), modules("mlp", "encode"),
+          modules("mlp", "decode")},
       num_layers);
 }
 

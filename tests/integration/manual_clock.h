@@ -37,7 +37,7 @@ class ManualClock final : public Clock {
       waiters = waiters_;
     }
     for (const auto& [mutex, condition] : waiters) {
-      { const MutexLock lock(mutex); }   // a waiter is before its check or in its wait
+      { const MutexLock lock(mutex); }  // a waiter is before its check or in its wait
       condition->notify_all();
     }
   }
