@@ -14,40 +14,34 @@
 #include "base/status.h"
 #include "model/api/model_config.h"
 #include "model/api/stream_layout.h"
+#include "model/package/manifest.h"
 #include "model/package/safetensors.h"
 
 namespace dragoman::model {
 
-// dragoman.json, format_version 1 (docs/formats/model_package.md).
-struct PackageManifest {
-  std::string name;
-  std::string description;
-  std::string license;
-  std::string source_language;                 // BCP 47
-  std::vector<std::string> target_languages;
-  int32_t phi = 0;
-  int32_t max_positions = 0;
-  std::string default_policy = "wait-k:3";
-  std::map<std::string, std::vector<TokenId>> prompts;   // target language -> prompt ids
-  std::vector<TokenId> source_end;
-  std::map<std::string, std::vector<TokenId>> target_headers;
-  TokenId end_of_target = 0;
-  std::map<std::string, std::string> sha256;   // file name -> digest; checked at load when present
-};
-
 class ModelPackage {
  public:
-  // Checks config, every tensor's name, shape, dtype and range of bytes, tokenizer size and digests.
-  // `require_manifest` false accepts a plain Hugging Face folder (training, tests of logits).
-  // Errors: NotFound, InvalidArgument (config, tokenizer), DataLoss (weights, digests),
-  // Unimplemented (architecture, rope kind, quantised weights).
+  // Checks config, manifest, digests and every tensor's name, shape, dtype, range of bytes and that
+  // all weights are finite. The tokenizer's own reader judges the tokenizer; its size is compared
+  // by CheckVocabularySize(). Weights are model.safetensors or the shards of
+  // model.safetensors.index.json; both together are refused. Links are followed, since download
+  // caches consist of them; names inside the package never leave the folder.
+  // `require_manifest` false accepts a plain Hugging Face folder (training, tests of logits); a
+  // manifest that is there is read and checked all the same. With a manifest,
+  // config().max_positions is the manifest's. Errors: NotFound (a file), DataLoss (damaged file,
+  // digest, weight that is not finite), FailedPrecondition (impossible value in config or manifest;
+  // tensor missing, unknown or of another shape), InvalidArgument (a name that leaves the folder),
+  // Unimplemented (architecture, rope kind, element type, quantised weights, format version).
   static absl::StatusOr<std::unique_ptr<ModelPackage>> Load(const std::string& folder,
                                                             bool require_manifest = true);
 
   const std::string& folder() const { return folder_; }
   const ModelConfig& config() const { return config_; }
   const PackageManifest& manifest() const { return manifest_; }
-  const std::string& weights_digest() const { return weights_digest_; }   // sha256 over tensors
+  const std::string& weights_digest() const { return weights_digest_; }  // sha256 over tensors
+
+  // Whether dragoman.json was there.
+  bool has_manifest() const { return has_manifest_; }
 
   // A weight by its Hugging Face name ("model.layers.0.self_attn.q_proj.weight"). Phi-3 keeps its
   // fused tensors. Errors: NotFound.
@@ -61,8 +55,14 @@ class ModelPackage {
 
  private:
   ModelPackage() = default;
+  absl::Status ReadConfig(bool require_manifest);
+  absl::Status ReadWeights();
+  absl::Status ReadShards();
+  absl::Status CheckTensors();
+
   std::string folder_;
   ModelConfig config_;
+  bool has_manifest_ = false;
   PackageManifest manifest_;
   std::string weights_digest_;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;

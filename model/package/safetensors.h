@@ -29,8 +29,9 @@ struct TensorView {
 
 class SafetensorsFile {
  public:
-  // Errors: NotFound; DataLoss with the reason (truncated, overlapping, gap, duplicate key, header
-  // over 100 MB, dtype unknown, shape and bytes disagree, ...).
+  // Errors: NotFound (also for a folder in place of a file); DataLoss with the reason (truncated,
+  // overlapping, gap, duplicate key, header over 100 MB, dtype unknown, shape and bytes disagree,
+  // ...); Unimplemented for the dtypes of the format that DType lacks.
   static absl::StatusOr<std::unique_ptr<SafetensorsFile>> Open(const std::string& path);
 
   const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
@@ -38,6 +39,8 @@ class SafetensorsFile {
 
  private:
   SafetensorsFile() = default;
+  absl::Status Parse();
+
   std::unique_ptr<MappedFile> file_;
   std::map<std::string, TensorView, std::less<>> tensors_;
   std::map<std::string, std::string> metadata_;
@@ -48,7 +51,8 @@ struct NamedTensor {
   TensorView view;
 };
 // Whole file as bytes, tensors in the given order, header padded to 8 bytes.
-absl::StatusOr<std::string> SerializeSafetensors(const std::vector<NamedTensor>& tensors,
-                                                 const std::map<std::string, std::string>& metadata);
+// Errors: InvalidArgument (name double, reserved or not UTF-8; bytes and shape disagree).
+absl::StatusOr<std::string> SerializeSafetensors(
+    const std::vector<NamedTensor>& tensors, const std::map<std::string, std::string>& metadata);
 
 }  // namespace dragoman::model
