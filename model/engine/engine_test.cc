@@ -216,6 +216,41 @@ TEST(EngineTest, EagerSequencesEndWellForAnyChunking) {
   }
 }
 
+TEST(EngineTest, EagerEchoIsCompleteForAnyChunking) {
+  // An end that was predicted before the last words became visible must not end the segment.
+  const TestModel model = MakeHashModel(1, {.script = EchoSource(MakeFakeVocabulary().layout)});
+  for (int n = 0; n < 200; ++n) {
+    SCOPED_TRACE(n);
+    RandomStream random(3, "eager echo", 0, n);
+    std::vector<SourceWord> words(2 + random.NextBelow(10));
+    std::vector<TokenId> sent;
+    for (SourceWord& word : words) {
+      word.tokens = {static_cast<TokenId>(8 + 2 * random.NextBelow(28)),
+                     static_cast<TokenId>(9 + 2 * random.NextBelow(28))};
+      if (random.NextBelow(5) == 0) word.cut = SegmentCut::kBoundary;
+      sent.insert(sent.end(), word.tokens.begin(), word.tokens.end());
+    }
+    const std::vector<SourceAction> source = ActionsOf(words);
+    RecordingSink sink;
+    EngineHarness harness(model);
+    SequenceOptions options = harness.Options("wait-k:1");
+    options.eager_visibility = true;
+    const SequenceId id = harness.Open(std::move(options), &sink);
+    for (size_t i = 0; i < source.size(); ++i) {
+      harness.Send(id, source, i, i + 1);
+      for (uint64_t steps = random.NextBelow(4); steps > 0; --steps) harness.engine().RunOneStep();
+    }
+    EXPECT_TRUE(harness.engine().Finish(id).ok());
+    harness.Run();
+
+    std::vector<TokenId> written;
+    for (const WordCommitted& word : sink.Get<WordCommitted>()) {
+      written.insert(written.end(), word.tokens.begin(), word.tokens.end());
+    }
+    EXPECT_EQ(written, sent);
+  }
+}
+
 TEST(EngineTest, PausedAndResumedEqualsNeverPaused) {
   const TestModel model = MakeHashModel(4);
   RandomStream random(4, "pause");
