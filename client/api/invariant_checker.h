@@ -51,7 +51,7 @@ class InvariantChecker {
   // What the finals say, to be compared with Usage.
   struct Sums {
     uint32_t source_words = 0;
-    uint32_t target_words = 0;
+    uint32_t target_words = 0;  // by their stamps
     v1::ComputeStats compute;
   };
 
@@ -60,7 +60,7 @@ class InvariantChecker {
   absl::Status CheckFinal(const v1::SegmentFinal& final);
   absl::Status CheckFlushDone(const v1::FlushDone& done);
   absl::Status CheckEnded(const v1::StreamEvent& event);
-  absl::Status CheckUsage(const v1::Usage& usage, uint32_t seq) const;
+  absl::Status CheckUsage(const v1::SessionEnded& ended, uint32_t seq) const;
   absl::Status CheckStamps(const google::protobuf::RepeatedPtrField<v1::WordStamp>& words,
                            size_t length) const;
   absl::StatusOr<TrackState*> FindTrack(uint32_t track, uint32_t segment);

@@ -176,7 +176,7 @@ TEST(InvariantCheckerTest, V1_Invariant2_FindsWithdrawnOrChangedText) {
 }
 
 TEST(InvariantCheckerTest, V1_Invariant2_FindsStampsOutsideTheText) {
-  const std::vector<std::pair<uint32_t, uint32_t>> bad = {{0, 4}, {3, 3}, {2, 1}, {7, 8}};
+  const std::vector<std::pair<uint32_t, uint32_t>> bad = {{0, 4}, {4, 4}, {2, 1}, {7, 8}};
   for (const auto& [begin, end] : bad) {
     EventList list = EventList().Started().Delta(1, 0, "Die");
     v1::WordStamp* stamp = list.events.back().mutable_delta()->add_words();
@@ -276,13 +276,38 @@ TEST(InvariantCheckerTest, V1_Invariant5_FindsUsageThatDoesNotAddUp) {
       {"events", [](v1::Usage* usage) { usage->set_events(6); }},
       {"segments", [](v1::Usage* usage) { usage->set_segments(1); }},
       {"source_words", [](v1::Usage* usage) { usage->set_source_words(5); }},
-      {"target_words", [](v1::Usage* usage) { usage->set_target_words(2); }},
   };
   for (const auto& [name, change] : changes) {
     EventList list = GoodSession();
     change(list.events.back().mutable_ended()->mutable_usage());
     EXPECT_THAT(Check(list), HasSubstr("invariant 5: usage." + name)) << name;
   }
+}
+
+TEST(InvariantCheckerTest, V1_Invariant5_CountsTargetWordsByTheirStamps) {
+  Client client;
+  client.config.mutable_output()->set_word_stamps(true);
+  EventList list = GoodSession();
+  for (const size_t final_index : {3u, 3u, 5u}) {
+    list.events[final_index].mutable_segment_final()->add_words();
+  }
+
+  EXPECT_EQ(Check(list, client), "");
+  list.events.back().mutable_ended()->mutable_usage()->set_target_words(2);
+  EXPECT_THAT(Check(list, client), HasSubstr("invariant 5: usage.target_words is 2"));
+}
+
+TEST(InvariantCheckerTest, V1_Invariant5_ACutSessionMayHaveReadMoreThanItsSegments) {
+  EventList list = GoodSession();
+  v1::SessionEnded* ended = list.events.back().mutable_ended();
+  ended->set_reason(v1::END_DRAIN);
+  Client client;
+  client.status = Status(absl::StatusCode::kUnavailable, "DRAINING");
+
+  ended->mutable_usage()->set_source_words(6);
+  EXPECT_EQ(Check(list, client), "");
+  ended->mutable_usage()->set_source_words(3);
+  EXPECT_THAT(Check(list, client), HasSubstr("invariant 5: usage.source_words is 3"));
 }
 
 TEST(InvariantCheckerTest, V1_Invariant5_AddsUpComputeStatsWhenTheyWereAskedFor) {

@@ -238,7 +238,7 @@ TEST(CliProcessTest, V15_Exit70_TheServerBreaksAPromise) {
       {"invariant 5",
        [](ScriptedSession* session) {
          v1::StreamEvent ended = session->MakeEnded(v1::END_COMPLETE);
-         ended.mutable_ended()->mutable_usage()->set_target_words(9);
+         ended.mutable_ended()->mutable_usage()->set_segments(9);
          session->Send(ended);
        }},
   };
