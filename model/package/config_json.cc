@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/status_macros.h"
+#include "model/package/package_json.h"
 #include "model/package/rope_json.h"
 
 namespace dragoman::model {
@@ -219,10 +220,8 @@ absl::Status CheckDTypeName(const Json& json) {
 absl::StatusOr<ModelConfig> ParseConfigJson(std::string_view text,
                                             std::optional<int64_t> position_limit) {
   const absl::StatusOr<Json> parsed =
-      ParseJson(text, {.max_bytes = size_t{4} << 20, .max_depth = 32});
-  if (!parsed.ok()) {
-    return absl::DataLossError(absl::StrCat(kWhere, ": ", std::string(parsed.status().message())));
-  }
+      ParsePackageJson(text, {.max_bytes = size_t{4} << 20, .max_depth = 32});
+  if (!parsed.ok()) return AddContext(parsed.status(), kWhere);
   const Json& json = *parsed;
   if (!json.is_object()) return absl::DataLossError(absl::StrCat(kWhere, ": is not an object"));
 

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/sha256.h"
 #include "base/status_macros.h"
+#include "model/package/package_json.h"
 #include "model/package/plain_name.h"
 
 namespace dragoman::model {
@@ -159,11 +160,8 @@ absl::Status CheckFieldNames(const Json& json) {
 
 absl::StatusOr<PackageManifest> ParseManifest(std::string_view text) {
   const absl::StatusOr<Json> parsed =
-      ParseJson(text, {.max_bytes = size_t{4} << 20, .max_depth = 8});
-  if (!parsed.ok()) {
-    return absl::DataLossError(
-        absl::StrCat(kManifestFileName, ": ", std::string(parsed.status().message())));
-  }
+      ParsePackageJson(text, {.max_bytes = size_t{4} << 20, .max_depth = 8});
+  if (!parsed.ok()) return AddContext(parsed.status(), kManifestFileName);
   const Json& json = *parsed;
   if (!json.is_object()) return absl::DataLossError("dragoman.json: is not an object");
   DRAGOMAN_ASSIGN_OR_RETURN(const int64_t version, Int(json, "format_version", INT64_MAX));

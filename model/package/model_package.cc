@@ -6,12 +6,12 @@
 #include <utility>
 
 #include "base/file.h"
-#include "base/json.h"
 #include "base/sha256.h"
 #include "base/status_macros.h"
 #include "model/package/architecture_tensors.h"
 #include "model/package/config_json.h"
 #include "model/package/float_conversion.h"
+#include "model/package/package_json.h"
 #include "model/package/plain_name.h"
 
 namespace dragoman::model {
@@ -22,6 +22,7 @@ constexpr char kWeightsFile[] = "model.safetensors";
 constexpr char kIndexFile[] = "model.safetensors.index.json";
 constexpr size_t kMaxTextFile = size_t{4} << 20;
 constexpr size_t kMaxIndexFile = size_t{64} << 20;
+constexpr size_t kMaxFileName = 255;
 constexpr char kHeadName[] = "lm_head.weight";
 constexpr char kEmbeddingName[] = "model.embed_tokens.weight";
 constexpr char kInverseFrequencies[] = ".self_attn.rotary_emb.inv_freq";
@@ -71,10 +72,9 @@ absl::Status CheckDigests(const std::string& folder, const PackageManifest& mani
 // Tensor name -> shard file name.
 absl::StatusOr<std::map<std::string, std::string>> ReadIndex(const std::string& path) {
   DRAGOMAN_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxIndexFile));
-  const absl::StatusOr<Json> json = ParseJson(text, {.max_bytes = kMaxIndexFile, .max_depth = 8});
-  if (!json.ok()) {
-    return absl::DataLossError(absl::StrCat(path, ": ", std::string(json.status().message())));
-  }
+  const absl::StatusOr<Json> json =
+      ParsePackageJson(text, {.max_bytes = kMaxIndexFile, .max_depth = 8});
+  if (!json.ok()) return AddContext(json.status(), path);
   if (!json->is_object() || !json->contains("weight_map") || !json->at("weight_map").is_object()) {
     return absl::DataLossError(absl::StrCat(path, ": has no weight_map"));
   }
@@ -84,8 +84,13 @@ absl::StatusOr<std::map<std::string, std::string>> ReadIndex(const std::string& 
       return absl::DataLossError(
           absl::StrCat(path, ": shard of ", QuotedName(name), " is not a string"));
     }
-    DRAGOMAN_RETURN_IF_ERROR(AddContext(CheckPlainFileName(shard.get<std::string>()), path));
-    shard_of.emplace(name, shard.get<std::string>());
+    const std::string file = shard.get<std::string>();
+    DRAGOMAN_RETURN_IF_ERROR(AddContext(CheckPlainFileName(file), path));
+    if (file.size() > kMaxFileName) {  // no file system has it; keeps the message short, too
+      return absl::NotFoundError(absl::StrCat(path, ": shard ", QuotedName(file), " of ",
+                                              file.size(), " bytes cannot exist"));
+    }
+    shard_of.emplace(name, file);
   }
   return shard_of;
 }

@@ -6,9 +6,9 @@
 #include <set>
 #include <utility>
 
-#include "base/json.h"
 #include "base/status_macros.h"
 #include "base/strings.h"
+#include "model/package/package_json.h"
 #include "model/package/plain_name.h"
 
 namespace dragoman::model {
@@ -199,10 +199,8 @@ absl::Status SafetensorsFile::Parse() {
   const std::string_view bytes = file_->bytes();
   DRAGOMAN_ASSIGN_OR_RETURN(const std::string_view header, HeaderOf(bytes));
   const absl::StatusOr<Json> json =
-      ParseJson(header, {.max_bytes = kMaxHeaderBytes, .max_depth = 8});
-  if (!json.ok()) {
-    return absl::DataLossError(absl::StrCat("header: ", std::string(json.status().message())));
-  }
+      ParsePackageJson(header, {.max_bytes = kMaxHeaderBytes, .max_depth = 8});
+  if (!json.ok()) return AddContext(json.status(), "header");
   const std::string_view data = bytes.substr(kLengthBytes + header.size());
   std::vector<Entry> entries;
   for (const auto& [name, value] : json->items()) {
