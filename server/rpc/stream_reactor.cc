@@ -167,9 +167,10 @@ void StreamReactor::OnReadDone(bool ok) {
   uint32_t index = 0;
   {
     const MutexLock lock(&mu_);
-    read_in_flight_ = false;
     if (finished_ || cancelled_) return;
     session = session_;
+    // The read counts as in flight until its message was handled, or a wake-up could start the next
+    // one beside it and messages would overtake each other.
     if (ok) {
       index = ++messages_;
       bytes.Swap(&read_buffer_);
@@ -190,6 +191,10 @@ void StreamReactor::OnReadDone(bool ok) {
   parts_->session.observer->OnMessage(KindOf(request),
                                       request.has_text() ? request.text().text().size() : 0);
   OnMessage(session, request, index);
+  {
+    const MutexLock lock(&mu_);
+    read_in_flight_ = false;
+  }
   Wake();
 }
 

@@ -59,6 +59,9 @@ TEST(ContractTest, V1_InvariantsHoldInRandomSessions) {
   });
 
   EXPECT_EQ(server.logger().lines("session_end").size(), kSessions);
+  for (const auto& line : server.logger().lines("engine_refused_source")) {
+    ADD_FAILURE() << line.at("status");
+  }
   server.ExpectConsistentAtRest();
 }
 
@@ -90,7 +93,8 @@ TEST(ContractTest, V2_AnyChunkingGivesTheSameFinals) {
       for (const auto* requests : {&by_point, &by_word, &by_line}) {
         const SessionResult result = RunSession(stub.get(), config, *requests);
         EXPECT_TRUE(result.status.ok()) << result.status.error_message();
-        EXPECT_EQ(result.finals(), expected.finals()) << index << " " << policy;
+        EXPECT_EQ(result.finals(), expected.finals())
+            << index << " " << policy << " in " << requests->size() << " chunks: " << text;
       }
     }
   });
