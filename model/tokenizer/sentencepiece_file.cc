@@ -208,6 +208,8 @@ absl::Status CheckPieces(SentencePieceFile* file) {
 absl::StatusOr<SentencePieceFile> ParseSentencePieceFile(std::string_view content) {
   SentencePieceFile file;
   if (content.empty()) return absl::DataLossError("the file is empty");
+  bool has_trainer = false;
+  bool has_normalizer = false;
   WireReader reader(content);
   while (!reader.AtEnd()) {
     DRAGOMAN_ASSIGN_OR_RETURN(const WireField field, reader.Next());
@@ -226,9 +228,11 @@ absl::StatusOr<SentencePieceFile> ParseSentencePieceFile(std::string_view conten
         break;
       }
       case 2:
+        has_trainer = true;
         DRAGOMAN_RETURN_IF_ERROR(ParseTrainerSpec(field.bytes, &file));
         break;
       case 3:
+        has_normalizer = true;
         DRAGOMAN_RETURN_IF_ERROR(ParseNormalizerSpec(field.bytes, &file));
         break;
       case 5:
@@ -239,6 +243,10 @@ absl::StatusOr<SentencePieceFile> ParseSentencePieceFile(std::string_view conten
     }
   }
   if (file.pieces.empty()) return absl::DataLossError("the file has no pieces");
+  // Every trainer writes both, behind the pieces: without them the file was cut short.
+  if (!has_trainer || !has_normalizer) {
+    return absl::DataLossError("trainer_spec or normalizer_spec is missing");
+  }
   DRAGOMAN_RETURN_IF_ERROR(CheckPieces(&file));
   return file;
 }
