@@ -123,8 +123,8 @@ TEST_F(ErrorsTest, V3_UnknownOption) {
   });
   ExpectError(field, code, "UNKNOWN_OPTION", {"field"});
   EXPECT_EQ(DetailsOf(field).metadata["field"], "output.#77");
-  const grpc::Status value = SendChanged(
-      [](auto* config) { config->set_segment_mode(static_cast<v1::SegmentMode>(9)); });
+  const grpc::Status value =
+      SendChanged([](auto* config) { config->set_segment_mode(static_cast<v1::SegmentMode>(9)); });
   ExpectError(value, code, "UNKNOWN_OPTION", {"field"});
   EXPECT_EQ(DetailsOf(value).metadata["field"], "segment_mode");
 }
@@ -203,8 +203,7 @@ TEST_F(ErrorsTest, V3_InputKindAndSizes) {
 }
 
 TEST_F(ErrorsTest, V3_TransportRefusesBigAndCompressedMessages) {
-  const grpc::Status big =
-      Send(MakeConfig(), {TextRequest(std::string(300 * 1024, 'a'))});
+  const grpc::Status big = Send(MakeConfig(), {TextRequest(std::string(300 * 1024, 'a'))});
   EXPECT_EQ(big.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED) << big.error_message();
 
   v1::GetInfoRequest request;
@@ -336,7 +335,8 @@ TEST_F(ErrorsTest, V8_EffectiveHoldsEveryFieldAndEachSetValueIsEqualOrRefusedByN
     v1::StreamConfig merged = effective;
     merged.clear_target_languages();
     merged.MergeFrom(config);
-    if (config.has_wait_k() && config.wait_k().stride() == 0) merged.mutable_wait_k()->set_stride(1);
+    if (config.has_wait_k() && config.wait_k().stride() == 0)
+      merged.mutable_wait_k()->set_stride(1);
     EXPECT_EQ(merged.SerializeAsString(), effective.SerializeAsString())
         << option.field << ": " << effective.ShortDebugString();
     // A value for every field: those with presence are there, the rest have a meaning at zero.
@@ -420,9 +420,9 @@ TEST_F(ErrorsTest, V9_WhatIsNoMessageOfTheContractIsNeverOk) {
   EXPECT_EQ(RawUnary(channel, "/dragoman.v1.Interpreter/Translate", "\x22\x01\xFF", &response)
                 .error_code(),
             grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_EQ(RawUnary(channel, "/dragoman.v1.Interpreter/ListModels", "\x48\x01", &response)
-                .error_code(),
-            grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(
+      RawUnary(channel, "/dragoman.v1.Interpreter/ListModels", "\x48\x01", &response).error_code(),
+      grpc::StatusCode::INVALID_ARGUMENT);
 }
 
 TEST_F(ErrorsTest, ListModelsAndGetInfoDescribeTheReplica) {
@@ -464,8 +464,7 @@ class TimedErrorsTest : public ::testing::Test {
     return client;
   }
   static v1::Notice NextNotice(StreamClient* client) {
-    return client
-        ->ReadUntil([](const v1::StreamEvent& event) { return event.has_notice(); })
+    return client->ReadUntil([](const v1::StreamEvent& event) { return event.has_notice(); })
         .notice();
   }
   // Waits until a call has reached the server, by its own metric.
@@ -499,17 +498,19 @@ TEST_F(TimedErrorsTest, V3_IdleTimeoutAfterItsNotice) {
 
 TEST_F(TimedErrorsTest, V3_DurationLimitAfterItsNotice) {
   const auto client = Open(MakeConfig());
-  // Text keeps the session from being idle; its answers say that it has arrived.
+  // Flushes keep the session from being idle. A step is shorter than the write limit, so that the
+  // jump of the clock does not meet a write on its way.
   uint32_t flush = 0;
-  for (int passed = 0; passed < 14340; passed += 30) {
-    client->Write(FlushRequest(++flush));
-    client->ReadUntil([](const v1::StreamEvent& event) { return event.has_flush_done(); });
-    clock_.Advance(seconds(30));
-  }
+  const auto pass_time = [&](int total) {
+    for (int passed = 0; passed < total; passed += 20) {
+      client->Write(FlushRequest(++flush));
+      client->ReadUntil([](const v1::StreamEvent& event) { return event.has_flush_done(); });
+      clock_.Advance(seconds(20));
+    }
+  };
+  pass_time(14340);
   EXPECT_EQ(NextNotice(client.get()).code(), v1::NOTICE_DURATION_SOON);
-  client->Write(FlushRequest(++flush));
-  client->ReadUntil([](const v1::StreamEvent& event) { return event.has_flush_done(); });
-  clock_.Advance(seconds(60));
+  pass_time(60);
   ExpectError(client->Finish(), grpc::StatusCode::OUT_OF_RANGE, "DURATION_LIMIT", {"seconds"});
   EXPECT_EQ(client->events().back().ended().reason(), v1::END_DURATION);
 }

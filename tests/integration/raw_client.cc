@@ -53,7 +53,8 @@ grpc::Status RawUnary(const std::shared_ptr<grpc::Channel>& channel, const std::
   return status;
 }
 
-HealthWatch::HealthWatch(const std::shared_ptr<grpc::Channel>& channel, const std::string& service) {
+HealthWatch::HealthWatch(const std::shared_ptr<grpc::Channel>& channel,
+                         const std::string& service) {
   // HealthCheckRequest { string service = 1; }
   std::string bytes;
   if (!service.empty()) {

@@ -1,0 +1,69 @@
+#include "server/main/load_model.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "model/backend/backend_loader.h"
+#include "model/engine/engine.h"
+#include "model/package/config_json.h"
+#include "model/package/model_package.h"
+#include "model/policy/policy.h"
+#include "model/tokenizer/tokenizer.h"
+
+namespace dragoman::server {
+namespace {
+
+absl::StatusOr<ModelParts> Load(const ServerConfig& config) {
+  DRAGOMAN_ASSIGN_OR_RETURN(std::shared_ptr<model::ModelPackage> package,
+                            model::ModelPackage::Load(config.model));
+  DRAGOMAN_ASSIGN_OR_RETURN(std::shared_ptr<const model::Tokenizer> tokenizer,
+                            model::LoadTokenizer(config.model));
+  DRAGOMAN_RETURN_IF_ERROR(
+      model::CheckVocabularySize(static_cast<size_t>(tokenizer->vocab_size()), package->config()));
+  const model::PackageManifest& manifest = package->manifest();
+  DRAGOMAN_RETURN_IF_ERROR(model::ParsePolicy(manifest.default_policy).status());
+
+  ModelParts parts;
+  parts.end_of_target = manifest.end_of_target;
+  parts.model.name = manifest.name;
+  parts.model.digest = package->weights_digest();
+  parts.model.description = manifest.description;
+  parts.model.license = manifest.license;
+  parts.model.source_language = manifest.source_language;
+  parts.model.default_policy = manifest.default_policy;
+  parts.model.max_positions = package->config().max_positions;
+  parts.model.is_default = true;
+  parts.model.tokenizer = std::move(tokenizer);
+  for (const std::string& target : manifest.target_languages) {
+    DRAGOMAN_ASSIGN_OR_RETURN(parts.model.layouts[target],
+                              package->Layout(manifest.source_language, target));
+  }
+
+  model::BackendOptions options;
+  options.device = config.device;
+  options.compute =
+      config.compute == "bfloat16" ? model::ComputeType::kBfloat16 : model::ComputeType::kFloat32;
+  options.num_threads = static_cast<int>(config.threads);
+  // Both sides of every slot at the position limit.
+  const auto rows = static_cast<int32_t>(package->config().max_positions);
+  options.max_pages =
+      config.kv_pages != 0 ? config.kv_pages : model::PagesForSlots(config.slots, rows, rows);
+  const bool is_path = config.backend.find('/') != std::string::npos;
+  DRAGOMAN_ASSIGN_OR_RETURN(parts.backbone,
+                            model::LoadBackbone(is_path ? config.backend : "",
+                                                is_path ? "" : config.backend, *package, options));
+  parts.model.files = std::move(package);
+  return parts;
+}
+
+}  // namespace
+
+absl::StatusOr<ModelParts> LoadModelParts(const ServerConfig& config) {
+  absl::StatusOr<ModelParts> parts = Load(config);
+  if (!parts.ok()) return AddContext(parts.status(), "model " + config.model);
+  return parts;
+}
+
+}  // namespace dragoman::server

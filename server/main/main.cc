@@ -1,0 +1,91 @@
+// dragoman-server: builds the object graph and nothing else.
+// Exit: 0 stopped in order; 1 cannot serve (model, port); 2 bad settings.
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/config/server_config.h"
+#include "server/lifecycle/signal_watcher.h"
+#include "server/main/dragoman_server.h"
+#include "server/main/load_model.h"
+
+namespace dragoman::server {
+namespace {
+
+constexpr int kExitFailure = 1;
+constexpr int kExitUsage = 2;
+
+int Fail(const absl::Status& status, int code) {
+  std::fprintf(stderr, "dragoman-server: %s\n", std::string(status.message()).c_str());
+  return code;
+}
+
+int Serve(const ParsedConfig& parsed) {
+  const ServerConfig& config = parsed.config;
+  const auto level = ParseLogLevel(config.log_level);
+  if (!level.ok()) return Fail(level.status(), kExitUsage);
+  const std::unique_ptr<Logger> logger = MakeStderrLogger(*level, config.instance);
+  SystemClock clock;
+  // The watcher comes before all other threads, the server after it.
+  Mutex mu;
+  DragomanServer* running = nullptr;
+  int early_signals = 0;
+  auto watcher = SignalWatcher::Start([&](int number) {
+    logger->Info("signal", {{"number", number}});
+    const MutexLock lock(&mu);
+    if (running != nullptr) {
+      running->RequestStop();
+    } else {
+      ++early_signals;
+    }
+  });
+  if (!watcher.ok()) return Fail(watcher.status(), kExitFailure);
+
+  auto server = DragomanServer::Start({config,
+                                       PrintConfig(parsed),
+                                       {DRAGOMAN_VERSION, DRAGOMAN_COMMIT, config.instance},
+                                       &clock,
+                                       logger.get()});
+  if (!server.ok()) return Fail(server.status(), kExitFailure);
+  {
+    const MutexLock lock(&mu);
+    running = server->get();
+    for (; early_signals > 0; --early_signals) running->RequestStop();
+  }
+  const absl::Status loaded = (*server)->LoadModel([&config] { return LoadModelParts(config); });
+  if (loaded.ok()) (*server)->Run();
+  {
+    const MutexLock lock(&mu);
+    running = nullptr;
+  }
+  return loaded.ok() ? 0 : Fail(loaded, kExitFailure);
+}
+
+int Main(int argc, char** argv) {
+  std::vector<std::string> environment;
+  for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
+  const auto parsed = ParseConfig(std::vector<std::string>(argv + 1, argv + argc), environment);
+  if (!parsed.ok()) return Fail(parsed.status(), kExitUsage);
+  if (parsed->action == ParsedConfig::Action::kHelp) {
+    std::fputs(parsed->help.c_str(), stdout);
+    return 0;
+  }
+  if (parsed->action == ParsedConfig::Action::kPrint) {
+    std::fputs(PrintConfig(*parsed).c_str(), stdout);
+    return 0;
+  }
+  const absl::Status valid = parsed->config.Validate();
+  if (!valid.ok()) return Fail(valid, kExitUsage);
+  if (parsed->action == ParsedConfig::Action::kCheck) return 0;
+  return Serve(*parsed);
+}
+
+}  // namespace
+}  // namespace dragoman::server
+
+int main(int argc, char** argv) { return dragoman::server::Main(argc, argv); }
