@@ -1,0 +1,63 @@
+// Feeds one stream of a backbone by hand and keeps what it fed. For tests.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "model/api/backbone.h"
+#include "tests/conformance/group_case.h"
+
+namespace dragoman::model {
+
+using Logits = std::vector<float>;  // [vocab]
+
+class StreamDriver {
+ public:
+  // Opens a stream with room for `rows` rows on each side. The backbone must outlive the driver.
+  StreamDriver(Backbone* backbone, int32_t prompt, int32_t phi, int32_t rows = 100);
+  ~StreamDriver();
+  StreamDriver(const StreamDriver&) = delete;
+  StreamDriver& operator=(const StreamDriver&) = delete;
+
+  StreamId id() const { return id_; }
+  int32_t prompt() const { return prompt_; }
+  const std::vector<TokenId>& source() const { return source_; }
+  const std::vector<TokenId>& target() const { return target_; }
+  const std::vector<int32_t>& visible() const { return visible_; }
+  // Of every target row fed with want_logits, as it came back; empty for other rows.
+  const std::vector<Logits>& logits() const { return logits_; }
+
+  // Adds rows to `batch` and notes them; Run() or TakeLogits() must follow.
+  void AddSource(const std::vector<TokenId>& tokens, StepBatch* batch);
+  void AddTarget(TokenId token, int32_t src_vis, StepBatch* batch);
+  // Keeps the logits of this stream's target rows of an executed batch.
+  void TakeLogits(const StepBatch& batch, const StepOutput& output);
+
+  // One call each.
+  void FeedSource(const std::vector<TokenId>& tokens);
+  const Logits& FeedTarget(TokenId token, int32_t src_vis);
+  void Run(const StepBatch& batch);
+
+  void Truncate(Side side, int32_t length);
+  void Rollback(const CacheMark& mark);
+  // Keys (even entries) and values (odd) of one row in all layers, concatenated.
+  std::vector<float> ReadRow(Side side, int32_t row) const;
+
+ private:
+  Backbone* const backbone_;
+  const int32_t prompt_;
+  const int32_t phi_;
+  StreamId id_ = 0;
+  std::vector<TokenId> source_;
+  std::vector<TokenId> target_;
+  std::vector<int32_t> visible_;
+  std::vector<Logits> logits_;
+};
+
+// Feeds the target rows of a case one by one, source rows just before they become visible, and
+// returns the logits of every target row.
+std::vector<Logits> StreamCase(Backbone* backbone, const GroupCase& one);
+// The whole case in one call.
+std::vector<Logits> OneCall(Backbone* backbone, const GroupCase& one);
+
+}  // namespace dragoman::model
