@@ -119,10 +119,12 @@ void StreamReactor::Fail(const std::shared_ptr<Session>& session, ServerError er
   }
   {
     const MutexLock lock(&mu_);
-    if (finished_ || session_ != nullptr) return;
-    FinishLocked(error);
+    if (finished_ || refused_ || session_ != nullptr) return;
+    refused_ = true;
   }
-  ReportRefusal(*parts_, kMethod, peer_, error);
+  ReportRefusal(*parts_, kMethod, peer_, error);   // before the client can see the status
+  const MutexLock lock(&mu_);
+  FinishLocked(error);
 }
 
 void StreamReactor::Wake() {
@@ -293,21 +295,20 @@ void StreamReactor::StartSession(const v1::StreamConfig& config) {
 
 void StreamReactor::OnCancel() {
   std::shared_ptr<Session> session;
-  bool refused = false;
+  bool report = false;
   {
     const MutexLock lock(&mu_);
     cancelled_ = true;
     session = session_;
-    refused = session == nullptr && !finished_;
+    report = session == nullptr && !finished_ && !refused_;
+    refused_ = refused_ || report;
   }
   // The session first: its slot is worth more than our status, which nobody will read.
   const ServerError error{ErrorReason::kCancelled, "cancelled", {}, {}};
   if (session != nullptr) session->Cancel();
-  {
-    const MutexLock lock(&mu_);
-    FinishLocked(error);
-  }
-  if (refused) ReportRefusal(*parts_, kMethod, peer_, error);
+  if (report) ReportRefusal(*parts_, kMethod, peer_, error);
+  const MutexLock lock(&mu_);
+  FinishLocked(error);
 }
 
 void StreamReactor::OnDone() {

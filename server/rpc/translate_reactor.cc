@@ -156,11 +156,9 @@ void TranslateReactor::FinishLocked(const std::optional<ServerError>& error) {
 }
 
 void TranslateReactor::Refuse(const ServerError& error) {
-  {
-    const MutexLock lock(&mu_);
-    FinishLocked(error);
-  }
   ReportRefusal(*parts_, kMethod, peer_, error);
+  const MutexLock lock(&mu_);
+  FinishLocked(error);
 }
 
 void TranslateReactor::OnCancel() {
