@@ -22,6 +22,22 @@ TrainingFormCase MakeTrainingCase(const Sample& sample, const StreamLayout& layo
   return one;
 }
 
+std::vector<TokenId> PromptOf(const Sample& sample, const std::vector<TokenId>& prompt,
+                              const PackOptions& options) {
+  if (options.demonstrations == nullptr) return prompt;
+  const auto index = static_cast<uint32_t>(&sample - options.first_sample);
+  std::vector<const Sample*> pairs;
+  for (const uint32_t other : options.demonstrations->Draw(options.seed, options.epoch, index)) {
+    pairs.push_back(options.first_sample + other);
+  }
+  while (!pairs.empty()) {
+    std::vector<TokenId> longer = PromptWithDemonstrations(prompt, pairs, options.symbols);
+    if (longer.size() <= options.max_prompt_tokens) return longer;
+    pairs.pop_back();
+  }
+  return prompt;
+}
+
 Schedule DrawSampleSchedule(const Sample& sample, const PackOptions& options,
                             std::vector<int64_t>* units) {
   RandomStream random(options.seed, "schedule", options.epoch, sample.id);
@@ -37,7 +53,9 @@ MicroBatch Pack(const std::vector<const Sample*>& samples, const std::vector<Str
   MicroBatch batch;
   for (const Sample* sample : samples) {
     DrawSampleSchedule(*sample, options, &units);
-    cases.push_back(MakeTrainingCase(*sample, layouts[sample->language], units));
+    StreamLayout layout = layouts[sample->language];
+    layout.prompt = PromptOf(*sample, layout.prompt, options);
+    cases.push_back(MakeTrainingCase(*sample, layout, units));
     batch.tokens +=
         static_cast<int64_t>(cases.back().source_side.size() + cases.back().target_side.size());
   }

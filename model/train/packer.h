@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/api/stream_layout.h"
+#include "model/corpus/demonstrations.h"
 #include "model/corpus/read_write_plan.h"
 #include "model/corpus/sample.h"
 #include "model/torch/training_form.h"
@@ -16,6 +17,11 @@ struct PackOptions {
   uint64_t seed = 1;
   uint64_t epoch = 0;
   ScheduleMix schedule;
+  // Null: no demonstrations. `first_sample` is the element that the index counts from.
+  const DemonstrationIndex* demonstrations = nullptr;
+  const Sample* first_sample = nullptr;
+  DemonstrationSymbols symbols;
+  size_t max_prompt_tokens = 0;  // demonstrations that do not fit are left out
 };
 
 struct MicroBatch {
@@ -32,6 +38,10 @@ TrainingFormCase MakeTrainingCase(const Sample& sample, const StreamLayout& layo
 // The schedule draw of a sample in an epoch, as Pack() makes it.
 Schedule DrawSampleSchedule(const Sample& sample, const PackOptions& options,
                             std::vector<int64_t>* units);
+
+// Prompt of a sample in an epoch: as given, or with its demonstrations (no loss on them).
+std::vector<TokenId> PromptOf(const Sample& sample, const std::vector<TokenId>& prompt,
+                              const PackOptions& options);
 
 // `layouts` by Sample::language.
 MicroBatch Pack(const std::vector<const Sample*>& samples, const std::vector<StreamLayout>& layouts,

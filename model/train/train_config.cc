@@ -205,6 +205,7 @@ absl::StatusOr<TrainConfig> ReadTrainConfig(const std::string& path) {
   fields.Int("max_steps", &config.max_steps, 1, int64_t{1} << 40);
   fields.Double("label_smoothing", &config.label_smoothing, 0, 0.9);
   fields.Double("dropout", &config.dropout, 0, 0.9);
+  fields.Double("demonstration_share", &config.demonstration_share, 0, 1);
   fields.Int("log_every", &config.log_every, 1, 1 << 30);
   fields.Int("checkpoint_every", &config.checkpoint_every, 1, 1 << 30);
   fields.Int("evaluate_every", &config.evaluate_every, 1, 1 << 30);

@@ -56,6 +56,7 @@ struct TrainConfig {
   int64_t max_steps = 1000;
   double label_smoothing = 0.1;
   double dropout = 0.1;
+  double demonstration_share = 0;  // of samples with 1 or 2 similar pairs in the prompt
   std::map<std::string, double> corpus_weights;
   int64_t log_every = 50;
   int64_t checkpoint_every = 500;

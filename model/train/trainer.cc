@@ -80,12 +80,25 @@ int64_t Trainer::trained_parameters() const {
   return count;
 }
 
+void Trainer::UseDemonstrations(const DemonstrationIndex* index,
+                                const DemonstrationSymbols& symbols) {
+  demonstrations_ = index;
+  symbols_ = symbols;
+}
+
 absl::StatusOr<StepResult> Trainer::TrainStep() {
   return GuardTorchOr<StepResult>("training step", [&]() -> absl::StatusOr<StepResult> {
     // Dropout masks of a step depend on seed and step alone, so a resumed run draws the same.
     torch::manual_seed(RandomStream(config_.seed, "dropout", 0, state_.step).NextBits());
     std::vector<std::vector<const Sample*>> batches;
-    PackOptions pack{config_.seed, state_.epoch, config_.schedule};
+    PackOptions pack;
+    pack.seed = config_.seed;
+    pack.epoch = state_.epoch;
+    pack.schedule = config_.schedule;
+    pack.demonstrations = demonstrations_;
+    pack.first_sample = samples_->data();
+    pack.symbols = symbols_;
+    pack.max_prompt_tokens = static_cast<size_t>(model_.max_positions) / 2;
     for (int64_t i = 0; i < config_.accumulation; ++i) {
       if (state_.next_batch >= plan_.size()) {
         // A step never spans two epochs: the tail of an epoch is a smaller step.
@@ -175,7 +188,8 @@ absl::StatusOr<double> Trainer::DevLoss(const std::vector<Sample>& samples,
     SampleStreamOptions order = stream_options_;
     order.corpus_weights.clear();
     // One fixed schedule for all samples: a mix of that one kind alone.
-    PackOptions pack{config_.seed, 0, {}};
+    PackOptions pack;
+    pack.seed = config_.seed;
     pack.schedule = {schedule.kind == Schedule::Kind::kFull ? 1.0 : 0.0,
                      schedule.kind == Schedule::Kind::kWaitK ? 1.0 : 0.0, 0.0, schedule.k,
                      schedule.k};

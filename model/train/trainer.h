@@ -38,6 +38,9 @@ class Trainer {
                                                          std::vector<StreamLayout> layouts,
                                                          TransformerWeights weights);
 
+  // Samples get demonstrations from now on. `index` must outlive the trainer.
+  void UseDemonstrations(const DemonstrationIndex* index, const DemonstrationSymbols& symbols);
+
   // One optimizer step. Errors: Internal when the loss is not finite or libtorch fails.
   absl::StatusOr<StepResult> TrainStep();
 
@@ -67,6 +70,8 @@ class Trainer {
   RotaryTable rotary_;
   AdamW optimizer_;
   SampleStreamOptions stream_options_;
+  const DemonstrationIndex* demonstrations_ = nullptr;
+  DemonstrationSymbols symbols_;
   std::vector<std::vector<uint32_t>> plan_;  // batches of state_.epoch
   TrainingState state_;
 };

@@ -1,0 +1,41 @@
+#include "model/cli/open_model.h"
+
+#include "base/status_macros.h"
+#include "model/engine/token_traits.h"
+#include "model/package/config_json.h"
+#include "model/torch/torch_backbone.h"
+
+namespace dragoman::model {
+
+absl::StatusOr<OpenedModel> OpenModel(const OpenModelOptions& options, Clock* clock) {
+  BackendOptions backend;
+  backend.device = options.device;
+  backend.num_threads = options.threads;
+  if (options.compute == "bfloat16") {
+    backend.compute = ComputeType::kBfloat16;
+  } else if (options.compute != "float32") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("compute \"", options.compute, "\" is unknown; use float32 or bfloat16"));
+  }
+  OpenedModel model;
+  DRAGOMAN_ASSIGN_OR_RETURN(model.package, ModelPackage::Load(options.folder));
+  DRAGOMAN_ASSIGN_OR_RETURN(model.tokenizer, LoadTokenizer(options.folder));
+  const PackageManifest& manifest = model.package->manifest();
+  DRAGOMAN_RETURN_IF_ERROR(CheckVocabularySize(static_cast<size_t>(model.tokenizer->vocab_size()),
+                                               model.package->config()));
+  backend.max_pages =
+      PagesForSlots(options.slots, manifest.max_positions, manifest.max_positions - manifest.phi);
+  DRAGOMAN_ASSIGN_OR_RETURN(std::unique_ptr<Backbone> backbone,
+                            CreateTorchBackbone(*model.package, backend));
+  EngineOptions engine;
+  engine.max_sequences = options.slots;
+  DRAGOMAN_ASSIGN_OR_RETURN(
+      model.engine,
+      Engine::Create(engine, std::move(backbone),
+                     MakeTokenTraits(*model.tokenizer, model.package->config().vocab_size,
+                                     manifest.end_of_target),
+                     clock, nullptr));
+  return model;
+}
+
+}  // namespace dragoman::model

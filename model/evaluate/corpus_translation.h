@@ -1,0 +1,48 @@
+// Translates many lines through the engine, as the server does it: same splitter, encoder, policy,
+// engine and detokeniser, many lines at once in one continuous batch. One thread only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "model/api/stream_layout.h"
+#include "model/engine/engine.h"
+#include "model/policy/policy.h"
+#include "model/tokenizer/tokenizer.h"
+
+namespace dragoman::model {
+
+struct TranslatedLine {
+  std::string text;             // segments joined by one blank
+  std::vector<TokenId> tokens;  // committed target tokens, all segments
+  std::vector<int64_t> delays;  // source words read when each target word was closed
+  int64_t source_words = 0;
+  int64_t source_tokens = 0;
+  int64_t segments = 0;
+  int64_t decode_rows = 0;
+  int64_t probe_rows = 0;
+  int64_t eos_waits = 0;
+  int64_t guards = 0;   // segments that a guard ended
+  absl::Status status;  // not OK: this line failed, the others did not
+};
+
+struct CorpusTranslationOptions {
+  std::string source_language = "en";
+  StreamLayout layout;
+  std::shared_ptr<const Policy> policy;
+  bool automatic_segments = false;  // false: one line is one segment
+  // Called after each finished line with the number of finished lines.
+  std::function<void(size_t)> progress;
+};
+
+// `engine` must not have a running thread and no open sequence. Lines come back in order.
+// Errors: those of Engine::Open() and Append().
+absl::StatusOr<std::vector<TranslatedLine>> TranslateCorpus(
+    Engine* engine, const Tokenizer& tokenizer, const std::vector<std::string>& lines,
+    const CorpusTranslationOptions& options);
+
+}  // namespace dragoman::model

@@ -1,0 +1,122 @@
+#include "model/evaluate/evaluation.h"
+
+#include "base/status_macros.h"
+#include "base/strings.h"
+#include "model/metrics/bleu.h"
+#include "model/metrics/chrf.h"
+#include "model/metrics/lag.h"
+
+namespace dragoman::model {
+
+absl::StatusOr<TextScores> ScoreText(const std::vector<std::string>& hypotheses,
+                                     const std::vector<std::string>& references, bool bootstrap) {
+  if (hypotheses.size() != references.size()) {
+    return absl::InvalidArgumentError(absl::StrCat(hypotheses.size(), " hypothesis lines, but ",
+                                                   references.size(), " reference lines"));
+  }
+  if (hypotheses.empty()) return absl::InvalidArgumentError("there is no line to score");
+  std::vector<BleuStatistics> bleu(hypotheses.size());
+  std::vector<ChrfStatistics> chrf(hypotheses.size());
+  BleuStatistics bleu_sum;
+  ChrfStatistics chrf_sum;
+  for (size_t i = 0; i < hypotheses.size(); ++i) {
+    bleu_sum += bleu[i] = CollectBleu(hypotheses[i], references[i]);
+    chrf_sum += chrf[i] = CollectChrf(hypotheses[i], references[i]);
+  }
+  TextScores scores;
+  scores.segments = hypotheses.size();
+  scores.bleu = ScoreBleu(bleu_sum).score;
+  scores.chrf2 = ScoreChrf(chrf_sum);
+  if (bootstrap) {
+    const ResampleIndices indices = DrawResamples(hypotheses.size());
+    scores.bleu_interval = SummarizeResamples(ResampleBleu(bleu, indices));
+    scores.chrf2_interval = SummarizeResamples(ResampleChrf(chrf, indices));
+  }
+  return scores;
+}
+
+absl::StatusOr<EvaluationReport> Evaluate(const std::vector<TranslatedLine>& lines,
+                                          const std::vector<std::string>& references,
+                                          bool bootstrap) {
+  EvaluationReport report;
+  std::vector<std::string> hypotheses;
+  std::vector<LagSegment> lags;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const TranslatedLine& line = lines[i];
+    hypotheses.push_back(line.text);
+    LagSegment lag;
+    lag.source_length = static_cast<double>(line.source_words);
+    if (i < references.size()) {
+      lag.reference_words = static_cast<int64_t>(SplitOnWhitespace(references[i]).size());
+    }
+    lag.delays.assign(line.delays.begin(), line.delays.end());
+    lags.push_back(std::move(lag));
+    report.source_words += line.source_words;
+    report.source_tokens += line.source_tokens;
+    report.target_words += static_cast<int64_t>(line.delays.size());
+    report.target_tokens += static_cast<int64_t>(line.tokens.size());
+    report.decode_rows += line.decode_rows;
+    report.probe_rows += line.probe_rows;
+    report.eos_waits += line.eos_waits;
+    report.guards += line.guards;
+    report.failed_lines += !line.status.ok();
+  }
+  DRAGOMAN_ASSIGN_OR_RETURN(report.text, ScoreText(hypotheses, references, bootstrap));
+  const LagCorpusScores lag = ScoreLagCorpus(lags);
+  report.al = lag.mean.al;
+  report.laal = lag.mean.laal;
+  report.ap = lag.mean.ap;
+  report.ap_ref = lag.mean.ap_ref;
+  report.dal = lag.mean.dal;
+  report.gpe_al = lag.mean.gpe_al;
+  report.lag_scored = lag.scored;
+  report.lag_skipped = lag.skipped;
+  return report;
+}
+
+Json ToJson(const TextScores& scores) {
+  Json json = Json::object();
+  json["bleu"] = scores.bleu;
+  json["chrf2"] = scores.chrf2;
+  json["segments"] = scores.segments;
+  json["bleu_signature"] = std::string(kBleuSignature);
+  json["chrf2_signature"] = std::string(kChrfSignature);
+  if (scores.bleu_interval.high > 0) {
+    json["bleu_interval"] = {scores.bleu_interval.low, scores.bleu_interval.high};
+    json["chrf2_interval"] = {scores.chrf2_interval.low, scores.chrf2_interval.high};
+    json["bootstrap_resamples"] = kBootstrapResamples;
+    json["bootstrap_seed"] = kBootstrapSeed;
+  }
+  return json;
+}
+
+Json ToJson(const EvaluationReport& report) {
+  Json json = Json::object();
+  json["model"] = report.model;
+  json["source_language"] = report.source_language;
+  json["target_language"] = report.target_language;
+  json["policy"] = report.policy;
+  const Json text = ToJson(report.text);
+  for (const auto& [name, value] : text.items()) json[name] = value;
+  json["al"] = report.al;
+  json["laal"] = report.laal;
+  json["ap"] = report.ap;
+  json["ap_ref"] = report.ap_ref;
+  json["dal"] = report.dal;
+  json["gpe_al"] = report.gpe_al;
+  json["lag_scored"] = report.lag_scored;
+  json["lag_skipped"] = report.lag_skipped;
+  json["source_words"] = report.source_words;
+  json["source_tokens"] = report.source_tokens;
+  json["target_words"] = report.target_words;
+  json["target_tokens"] = report.target_tokens;
+  json["decode_rows"] = report.decode_rows;
+  json["probe_rows"] = report.probe_rows;
+  json["eos_waits"] = report.eos_waits;
+  json["guarded_segments"] = report.guards;
+  json["failed_lines"] = report.failed_lines;
+  json["seconds"] = report.seconds;
+  return json;
+}
+
+}  // namespace dragoman::model

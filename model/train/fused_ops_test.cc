@@ -1,0 +1,136 @@
+// The fused operations against plain torch: values and gradients.
+#include "model/torch/fused_ops.h"
+
+#include "gtest/gtest.h"
+#include "model/torch/training_form.h"
+#include "model/train/packer.h"
+#include "model/train/sft_stage.h"
+#include "model/train/train_test_data.h"
+#include "torch/torch.h"
+
+namespace dragoman::model {
+namespace {
+
+// Largest difference relative to the largest magnitude of the reference.
+double RelativeDifference(const torch::Tensor& a, const torch::Tensor& reference) {
+  return ((a - reference).abs().max() / (reference.abs().max() + 1e-12)).item<double>();
+}
+
+torch::Tensor Leaf(const torch::Tensor& values) {
+  return values.detach().clone().requires_grad_(true);
+}
+
+TEST(FusedOpsTest, RmsNormEqualsPlainTorch) {
+  for (const int64_t rows : {1, 63, 130}) {
+    for (const int64_t width : {1, 17, 256}) {
+      torch::manual_seed(static_cast<uint64_t>(rows * 1000 + width));
+      const torch::Tensor values = torch::randn({rows, width}), weight = torch::randn({width});
+      const torch::Tensor upstream = torch::randn({rows, width});
+      torch::Tensor x = Leaf(values), w = Leaf(weight), y = Leaf(values), v = Leaf(weight);
+
+      const torch::Tensor fused = FusedRmsNorm(x, w, 1e-6);
+      const torch::Tensor plain = RmsNorm(y, v, 1e-6);
+      fused.backward(upstream);
+      plain.backward(upstream);
+
+      EXPECT_LT(RelativeDifference(fused, plain), 1e-5) << rows << "x" << width;
+      // With one column the norm is a sign: its gradient is zero up to rounding.
+      if (width > 1) EXPECT_LT(RelativeDifference(x.grad(), y.grad()), 1e-4);
+      EXPECT_LT(RelativeDifference(w.grad(), v.grad()), 1e-4);
+    }
+  }
+}
+
+TEST(FusedOpsTest, SwiGluEqualsPlainTorch) {
+  torch::manual_seed(3);
+  const torch::Tensor values = torch::randn({37, 2 * 45}) * 6, upstream = torch::randn({37, 45});
+  torch::Tensor x = Leaf(values), y = Leaf(values);
+
+  const torch::Tensor fused = FusedSwiGlu(x);
+  const std::vector<torch::Tensor> halves = y.chunk(2, 1);
+  const torch::Tensor plain = torch::silu(halves[0]) * halves[1];
+  fused.backward(upstream);
+  plain.backward(upstream);
+
+  EXPECT_LT(RelativeDifference(fused, plain), 1e-5);
+  EXPECT_LT(RelativeDifference(x.grad(), y.grad()), 1e-5);
+}
+
+TEST(FusedOpsTest, CrossEntropyEqualsPlainTorch) {
+  torch::manual_seed(4);
+  const torch::Tensor values = torch::randn({19, 103}) * 5;
+  const torch::Tensor labels = torch::randint(0, 103, {19}, torch::kInt64);
+  for (const double smoothing : {0.0, 0.1}) {
+    torch::Tensor x = Leaf(values), y = Leaf(values);
+
+    const torch::Tensor fused = FusedCrossEntropySum(x, labels, smoothing);
+    const torch::Tensor plain =
+        torch::nn::functional::cross_entropy(y, labels,
+                                             torch::nn::functional::CrossEntropyFuncOptions()
+                                                 .reduction(torch::kSum)
+                                                 .label_smoothing(smoothing));
+    (fused * 0.25).backward();
+    (plain * 0.25).backward();
+
+    EXPECT_NEAR(fused.item<double>(), plain.item<double>(), 1e-3);
+    EXPECT_LT(RelativeDifference(x.grad(), y.grad()), 1e-5);
+  }
+}
+
+TEST(FusedOpsTest, WholeModelLossAndGradientsEqualThePlainPath) {
+  const ModelConfig model = TinyTrainModel();
+  const std::vector<Sample> samples = ToySamples(9, 21);
+  std::vector<const Sample*> pointers;
+  for (const Sample& sample : samples) pointers.push_back(&sample);
+  const MicroBatch batch = Pack(pointers, {TinyTrainLayout()}, {});
+  const RotaryTable rotary(model, model.max_positions, torch::kFloat32, torch::kCPU);
+  const auto run = [&](bool fused, TransformerWeights* weights) {
+    *weights = InitWeights(model, 5);
+    for (const NamedParameter& parameter : ListParameters(*weights)) {
+      parameter.second.set_requires_grad(true);
+    }
+    SftOptions options;
+    options.forward.fused = fused;
+    const torch::Tensor loss = SftLossSum(model, *weights, rotary, batch, options);
+    loss.backward();
+    return loss.item<double>();
+  };
+  TransformerWeights fused, plain;
+
+  const double fused_loss = run(true, &fused), plain_loss = run(false, &plain);
+
+  EXPECT_NEAR(fused_loss, plain_loss, 1e-4 * plain_loss);
+  const auto fused_parameters = ListParameters(fused), plain_parameters = ListParameters(plain);
+  for (size_t i = 0; i < plain_parameters.size(); ++i) {
+    EXPECT_LT(
+        RelativeDifference(fused_parameters[i].second.grad(), plain_parameters[i].second.grad()),
+        1e-4)
+        << plain_parameters[i].first;
+  }
+}
+
+TEST(FusedOpsTest, TrainingFormIsTheSameForPaddedAndSingleSamples) {
+  const ModelConfig model = TinyTrainModel();
+  const TransformerWeights weights = InitWeights(model, 5);
+  const RotaryTable rotary(model, model.max_positions, torch::kFloat32, torch::kCPU);
+  const std::vector<Sample> samples = ToySamples(6, 3);
+  std::vector<const Sample*> pointers;
+  for (const Sample& sample : samples) pointers.push_back(&sample);
+  torch::NoGradGuard no_grad;
+  for (const bool fused : {false, true}) {
+    SftOptions options;
+    options.forward.fused = fused;
+    double single = 0;
+    for (const Sample* sample : pointers) {
+      single += SftLossSum(model, weights, rotary, Pack({sample}, {TinyTrainLayout()}, {}), options)
+                    .item<double>();
+    }
+    const double together =
+        SftLossSum(model, weights, rotary, Pack(pointers, {TinyTrainLayout()}, {}), options)
+            .item<double>();
+    EXPECT_NEAR(together, single, 1e-4 * single) << fused;
+  }
+}
+
+}  // namespace
+}  // namespace dragoman::model

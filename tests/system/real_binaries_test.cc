@@ -1,0 +1,174 @@
+// The real programs with the bundled model: server, client and evaluator as a user runs them.
+#include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "gtest/gtest.h"
+#include "tests/support/child_process.h"
+
+namespace dragoman {
+namespace {
+
+using testing::ChildOptions;
+using testing::ChildProcess;
+
+const char kBuild[] = DRAGOMAN_BUILD_DIR;
+const std::string kModel = std::string(DRAGOMAN_SOURCE_DIR) + "/model/pretrained";
+
+const std::vector<std::string>& Sentences() {
+  static const std::vector<std::string> sentences = {
+      "Good morning.",
+      "I would like to go home now.",
+      "She bought two books for her little brother.",
+      "The train was late, so we took a taxi.",
+      "Tom doesn't know why Mary left.",
+      "How much does this cost?",
+      "We met at 10:30 on 24/11/2026.",
+      "He said: \"Wait for me!\" and ran away.",
+      "Visit https://example.org/a?b=c for more 😀.",
+      "Dr. Smith lives in Berlin",
+  };
+  return sentences;
+}
+
+// Runs a program to its end and gives its standard output.
+std::string RunProgram(const std::vector<std::string>& arguments, const std::string& input,
+                       int expected_exit = 0) {
+  ChildOptions options;
+  options.arguments = arguments;
+  options.arguments[0] = absl::StrCat(kBuild, "/bin/", arguments[0]);
+  ChildProcess child(options);
+  child.WriteInput(input);
+  EXPECT_EQ(child.Wait(), expected_exit) << child.error();
+  return child.output();
+}
+
+class RealBinariesTest : public ::testing::Test {
+ protected:
+  RealBinariesTest() : folder_(absl::StrCat(::testing::TempDir(), "/binaries_", getpid())) {
+    std::filesystem::create_directories(folder_);
+    ChildOptions options;
+    options.arguments = {absl::StrCat(kBuild, "/bin/dragoman-server"),
+                         "--model",
+                         kModel,
+                         "--insecure",
+                         "--listen",
+                         "127.0.0.1:0",
+                         "--admin-listen",
+                         "127.0.0.1:0",
+                         "--drain-grace-seconds",
+                         "0",
+                         "--port-file",
+                         folder_ + "/ports"};
+    server_ = std::make_unique<ChildProcess>(options);
+    EXPECT_TRUE(server_->WaitForError("\"model_ready\"")) << server_->error();
+    const absl::StatusOr<Json> ports = ReadJsonFile(folder_ + "/ports");
+    EXPECT_TRUE(ports.ok()) << ports.status();
+    if (ports.ok()) address_ = absl::StrCat("127.0.0.1:", (*ports)["grpc"].get<int>());
+  }
+  ~RealBinariesTest() override { std::filesystem::remove_all(folder_); }
+
+  // One session whose text comes in one line at a time; the finals, one a line.
+  std::string Translate(const std::string& policy, const std::string& input) {
+    return RunProgram({"dragoman", "translate", "-s", "en", "-t", "de", "--insecure", "--server",
+                       address_, "--policy", policy, "--segment", "client", "-"},
+                      input);
+  }
+
+  const std::string folder_;
+  std::string address_;
+  std::unique_ptr<ChildProcess> server_;
+};
+
+TEST_F(RealBinariesTest, ServerEqualsEvaluatorForEveryPolicy) {
+  std::string source;
+  for (const std::string& sentence : Sentences()) absl::StrAppend(&source, sentence, "\n");
+  ASSERT_TRUE(WriteFileAtomically(folder_ + "/source", source).ok());
+  for (const std::string policy : {"wait-k:1", "wait-k:3", "sentence"}) {
+    RunProgram({"dragoman-model", "evaluate", "--model", kModel, "--source", folder_ + "/source",
+                "--reference", folder_ + "/source", "--target", "de", "--policy", policy,
+                "--hypotheses", folder_ + "/hypotheses", "--json"},
+               "");
+    const std::vector<std::string> evaluated =
+        absl::StrSplit(*ReadFile(folder_ + "/hypotheses"), '\n');
+    ASSERT_EQ(evaluated.size(), Sentences().size() + 1);
+    for (size_t i = 0; i < Sentences().size(); ++i) {
+      EXPECT_EQ(Translate(policy, Sentences()[i] + "\n"), evaluated[i] + "\n")
+          << policy << ": " << Sentences()[i];
+    }
+  }
+}
+
+TEST_F(RealBinariesTest, AnyChunkingGivesTheSameBytes) {
+  const std::string text = "I would like to go home now. My sister works in a small hospital.";
+  const std::vector<std::string> command = {absl::StrCat(kBuild, "/bin/dragoman"),
+                                            "translate",
+                                            "-s",
+                                            "en",
+                                            "-t",
+                                            "de",
+                                            "--insecure",
+                                            "--server",
+                                            address_,
+                                            "--policy",
+                                            "wait-k:2",
+                                            "-"};
+  std::vector<std::string> outputs;
+  for (const size_t piece : {text.size(), size_t{1}, size_t{7}}) {
+    ChildOptions options;
+    options.arguments = command;
+    ChildProcess client(options);
+    for (size_t i = 0; i < text.size(); i += piece) client.WriteInput(text.substr(i, piece));
+    EXPECT_EQ(client.Wait(), 0) << client.error();
+    outputs.push_back(client.output());
+  }
+  EXPECT_FALSE(outputs[0].empty());
+  EXPECT_EQ(outputs[1], outputs[0]);
+  EXPECT_EQ(outputs[2], outputs[0]);
+}
+
+TEST_F(RealBinariesTest, JsonLinesAreWholeAndEndWithTheSession) {
+  const std::string output = RunProgram({"dragoman", "translate", "-s", "en", "-t", "fr",
+                                         "--insecure", "--server", address_, "--jsonl", "-"},
+                                        "Good morning.\n");
+  std::string last;
+  for (const auto& line : absl::StrSplit(output, '\n', absl::SkipEmpty())) {
+    const absl::StatusOr<Json> event = ParseJson(std::string(line));
+    ASSERT_TRUE(event.ok()) << event.status() << ": " << std::string(line);
+    last = std::string(line);
+  }
+  EXPECT_NE(last.find("\"ended\""), std::string::npos) << last;
+  EXPECT_NE(last.find("END_COMPLETE"), std::string::npos) << last;
+}
+
+TEST_F(RealBinariesTest, SigtermDrainsAndExitsWithZero) {
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), 0) << server_->error();
+}
+
+TEST(EvaluatorTest, ScoreAgreesWithItselfAndNamesMissingFiles) {
+  const std::string folder = absl::StrCat(::testing::TempDir(), "/score_", getpid());
+  std::filesystem::create_directories(folder);
+  ASSERT_TRUE(WriteFileAtomically(folder + "/a", "The cat sat on the mat today.\n").ok());
+  const std::string output = RunProgram({"dragoman-model", "score", "--hypothesis", folder + "/a",
+                                         "--reference", folder + "/a", "--json"},
+                                        "");
+  const absl::StatusOr<Json> scores = ParseJson(output);
+  ASSERT_TRUE(scores.ok()) << output;
+  EXPECT_NEAR((*scores)["bleu"].get<double>(), 100.0, 1e-9);
+  EXPECT_NEAR((*scores)["chrf2"].get<double>(), 100.0, 1e-9);
+  RunProgram({"dragoman-model", "score", "--hypothesis", folder + "/missing", "--reference",
+              folder + "/a"},
+             "", /*expected_exit=*/1);
+  RunProgram({"dragoman-model", "score"}, "", /*expected_exit=*/2);
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace dragoman
