@@ -35,7 +35,9 @@ TEST(FusedOpsTest, RmsNormEqualsPlainTorch) {
 
       EXPECT_LT(RelativeDifference(fused, plain), 1e-5) << rows << "x" << width;
       // With one column the norm is a sign: its gradient is zero up to rounding.
-      if (width > 1) EXPECT_LT(RelativeDifference(x.grad(), y.grad()), 1e-4);
+      if (width > 1) {
+        EXPECT_LT(RelativeDifference(x.grad(), y.grad()), 1e-4);
+      }
       EXPECT_LT(RelativeDifference(w.grad(), v.grad()), 1e-4);
     }
   }
