@@ -27,7 +27,7 @@ ready() {  # asks the admin port; bash itself opens the connection
     head -n 1 <&3 | grep -q ' 200') 2>/dev/null
 }
 
-env -u DRAGOMAN_SERVER "build/$preset/bin/dragoman-server" --model model/pretrained --insecure \
+"build/$preset/bin/dragoman-server" --model model/pretrained --insecure \
   --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --port-file "$work/ports" \
   --drain-grace-seconds 0 --log-level warning 2>"$work/server.log" &
 server=$!

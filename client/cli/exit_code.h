@@ -14,6 +14,7 @@ enum class ExitCode {
   kCredentials = 4,
   kRefused = 5,           // the server does not take this request
   kNoCapacity = 6,        // no slot, queue or quota; later or elsewhere it may work
+  kSloMissed = 7,         // bench: slower than was asked for
   kBrokenInvariant = 70,  // the server broke a promise of the contract
   kInterrupted = 130,     // second Ctrl-C
 };

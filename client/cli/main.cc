@@ -1,9 +1,10 @@
-// dragoman: translate text as it comes, and ask a server what it can do.
+// dragoman: translate text as it comes, ask a server what it can do, and put it under load.
 #include <csignal>
 #include <optional>
 #include <string>
 
 #include "CLI/CLI.hpp"
+#include "client/cli/bench_command.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/question_command.h"
 #include "client/cli/translate_command.h"
@@ -21,6 +22,13 @@ constexpr char kTranslateExamples[] =
     "Exit: 0 all translated, 1 ended early (valid up to the last final), 2 usage, 3 cannot "
     "connect,\n"
     "      4 credentials, 5 refused, 6 no capacity or quota, 70 broken contract, 130 cancelled.";
+constexpr char kBenchExamples[] =
+    "Examples:\n"
+    "  dragoman bench -s en -t de --insecure --streams 64 --rate 3 --duration 60 talk.txt\n"
+    "  dragoman bench -s en -t de --insecure --streams 200 --slo lag=1s,first=3s --json talk.txt\n"
+    "\n"
+    "Exit: 0 all sessions ended well, 1 some did not, 2 usage, 7 slower than --slo,\n"
+    "      70 broken contract.";
 constexpr char kListExamples[] =
     "Examples:\n"
     "  dragoman list-models --insecure\n"
@@ -63,6 +71,29 @@ void AddTranslateFlags(CLI::App* command, TranslateOptions* options) {
   command->footer(kTranslateExamples);
 }
 
+void AddBenchFlags(CLI::App* command, BenchOptions* options) {
+  command->add_option("-s,--source", options->source_language, "Source language, BCP 47")
+      ->required();
+  command->add_option("-t,--target", options->target_language, "Target language, BCP 47")
+      ->required();
+  AddChannelFlags(command, &options->channel);
+  command->add_option("--policy", options->policy, "wait-k:N or sentence; default: the model's");
+  command->add_option("--model", options->model, "Model by name; default: that of the server");
+  command->add_option("--streams", options->streams, "Sessions at the same time")
+      ->capture_default_str();
+  command->add_option("--rate", options->rate, "Source words per second of each session")
+      ->capture_default_str();
+  command->add_option("--duration", options->duration_seconds, "Seconds of speaking")
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Where in the text each session starts, and when")
+      ->capture_default_str();
+  command->add_option("--slo", options->slo,
+                      "Limits on 99th percentiles, such as lag=1s,first=3s; exit 7 when missed");
+  command->add_flag("--json", options->json, "The report as one JSON object");
+  command->add_option("file", options->file, "Text to speak, a plain file")->required();
+  command->footer(kBenchExamples);
+}
+
 ExitCode Run(int argc, char** argv) {
   CLI::App app("Dragoman translates text while it is still coming in.", "dragoman");
   app.set_version_flag("--version", std::string("dragoman " DRAGOMAN_VERSION));
@@ -72,6 +103,11 @@ ExitCode Run(int argc, char** argv) {
   TranslateOptions translate;
   CLI::App* translate_command = app.add_subcommand("translate", "Translate a stream of text");
   AddTranslateFlags(translate_command, &translate);
+
+  BenchOptions bench;
+  CLI::App* bench_command =
+      app.add_subcommand("bench", "Load a server with sessions at speaking pace");
+  AddBenchFlags(bench_command, &bench);
 
   QuestionOptions question;
   CLI::App* list_command = app.add_subcommand("list-models", "Show the models of a server");
@@ -90,6 +126,7 @@ ExitCode Run(int argc, char** argv) {
     return app.exit(error) == 0 ? ExitCode::kDone : ExitCode::kUsage;
   }
   if (translate_command->parsed()) return RunTranslate(translate);
+  if (bench_command->parsed()) return RunBench(bench);
   if (list_command->parsed()) return RunListModels(question);
   return RunInfo(question);
 }

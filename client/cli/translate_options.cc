@@ -13,6 +13,8 @@ namespace {
 
 constexpr uint32_t kMaxK = 64;  // of the contract
 
+}  // namespace
+
 absl::Status SetPolicy(const std::string& policy, v1::StreamConfig* config) {
   if (policy.empty()) return absl::OkStatus();
   if (policy == "sentence") {
@@ -30,8 +32,6 @@ absl::Status SetPolicy(const std::string& policy, v1::StreamConfig* config) {
   return absl::InvalidArgumentError(absl::StrCat(
       "--policy '", policy, "' is neither 'sentence' nor 'wait-k:N' with N of 1..", kMaxK));
 }
-
-}  // namespace
 
 absl::StatusOr<v1::StreamConfig> MakeStreamConfig(const TranslateOptions& options,
                                                   bool source_is_terminal) {

@@ -26,6 +26,10 @@ struct TranslateOptions {
   bool lines = false;  // a line feed ends a segment in auto mode
 };
 
+// Sets the policy of `config` from "wait-k:N" or "sentence"; empty leaves it unset.
+// Errors: InvalidArgument.
+absl::Status SetPolicy(const std::string& policy, v1::StreamConfig* config);
+
 // The config of the session. Errors: InvalidArgument that names the flag and what it takes.
 //   source_is_terminal: lines that a person types are closed thoughts, so `lines` is on.
 absl::StatusOr<v1::StreamConfig> MakeStreamConfig(const TranslateOptions& options,

@@ -127,6 +127,16 @@ absl::Status InRange(const char* name, uint32_t value, uint32_t min, uint32_t ma
       absl::StrCat("--", name, "=", value, " is outside ", min, "..", max));
 }
 
+// Whether a DRAGOMAN_* variable is not meant for the server: the client's, the tests', and those that
+// Kubernetes sets in every pod beside a service whose name begins with "dragoman".
+bool BelongsToOthers(const std::string& name) {
+  if (name == "DRAGOMAN_SERVER" || name == "DRAGOMAN_TEST_SEED") return true;
+  const size_t port = name.find("_PORT_");  // DRAGOMAN_PORT_8443_TCP, but not DRAGOMAN_PORT_FILE
+  return absl::StrContains(name, "_SERVICE_HOST") || absl::StrContains(name, "_SERVICE_PORT") ||
+         absl::EndsWith(name, "_PORT") ||
+         (port != std::string::npos && absl::ascii_isdigit(name.c_str()[port + 6]));
+}
+
 }  // namespace
 
 absl::StatusOr<HostPort> ParseHostPort(const std::string& text) {
@@ -233,8 +243,9 @@ absl::StatusOr<ParsedConfig> ParseConfig(const std::vector<std::string>& argumen
   for (const std::string& entry : environment) {
     if (!absl::StartsWith(entry, "DRAGOMAN_")) continue;
     const size_t equals = entry.find('=');
-    variables[entry.substr(0, equals)] =
-        equals == std::string::npos ? "" : entry.substr(equals + 1);
+    const std::string name = entry.substr(0, equals);
+    if (BelongsToOthers(name)) continue;
+    variables[name] = equals == std::string::npos ? "" : entry.substr(equals + 1);
   }
   for (const Setting& setting : Settings()) {
     std::string origin = "default";

@@ -64,6 +64,14 @@ TEST(ServerConfigTest, UnknownFlagOrVariableIsAnError) {
   EXPECT_THAT(std::string(variable.status().message()), HasSubstr("DRAGOMAN_SLOTZ"));
 }
 
+TEST(ServerConfigTest, VariablesOfTheClientAndOfKubernetesAreNotTheServers) {
+  const ParsedConfig parsed =
+      Parse({}, {"DRAGOMAN_SERVER=127.0.0.1:8443", "DRAGOMAN_PORT=tcp://10.0.0.1:8443",
+                 "DRAGOMAN_SERVICE_HOST=10.0.0.1", "DRAGOMAN_PORT_8443_TCP_PROTO=tcp"});
+
+  EXPECT_EQ(parsed.config.listen, ServerConfig().listen);
+}
+
 TEST(ServerConfigTest, BadNumbersNameTheFlag) {
   const auto parsed = ParseConfig({"--slots=many"}, {});
   ASSERT_FALSE(parsed.ok());

@@ -1,0 +1,139 @@
+// The load generator against a real gRPC server whose answers the test writes.
+#include "client/load/load_run.h"
+
+#include <atomic>
+#include <numeric>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/scripted_interpreter.h"
+
+namespace dragoman::client {
+namespace {
+
+using dragoman::testing::Refusal;
+using dragoman::testing::ScriptedInterpreter;
+using dragoman::testing::ScriptedSession;
+using dragoman::testing::ServerStream;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// Echoes one word for each chunk that comes in.
+grpc::Status Echo(grpc::ServerContext* server_context, ServerStream* stream) {
+  ScriptedSession session(server_context, stream);
+  session.ReadConfig();
+  session.SendStarted();
+  v1::StreamRequest request;
+  while (session.Read(&request)) session.SendStable(" wort");
+  if (session.segment_open()) session.SendFinal(v1::FINAL_HALF_CLOSE);
+  session.SendEnded(v1::END_COMPLETE);
+  return grpc::Status::OK;
+}
+
+LoadOptions FastOptions() {
+  LoadOptions options;
+  options.config.set_source_language("en");
+  options.config.add_target_languages("de");
+  options.config.mutable_text_input();
+  options.streams = 8;
+  options.words_per_second = 200;
+  options.duration = std::chrono::milliseconds(100);
+  options.words = {"one", "two", "three."};
+  return options;
+}
+
+absl::StatusOr<LoadReport> Run(const ScriptedInterpreter& server, const LoadOptions& options) {
+  SystemClock clock;
+  ChannelOptions channel;
+  channel.server = server.address();
+  channel.insecure = true;
+  auto client = InterpreterClient::Create(channel, RetryOptions{}, &clock, 1);
+  if (!client.ok()) return client.status();
+  return RunLoad(client->get(), options, &clock);
+}
+
+TEST(LoadRunTest, EverySessionSpeaksAndIsAnswered) {
+  ScriptedInterpreter server(&Echo);
+
+  const absl::StatusOr<LoadReport> report = Run(server, FastOptions());
+
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->completed, 8u);
+  EXPECT_THAT(report->errors, ElementsAre());
+  EXPECT_GE(report->source_words, 8u * 10);  // 20 periods in 0.1 s; a late word is not dropped
+  EXPECT_EQ(report->target_words, report->source_words);
+  EXPECT_EQ(report->lag_seconds.count, report->source_words);
+  EXPECT_EQ(report->first_text_seconds.count, 8u);
+  EXPECT_GE(report->lag_seconds.median, 0.0);
+  EXPECT_LE(report->lag_seconds.median, report->lag_seconds.p99);
+}
+
+TEST(LoadRunTest, RefusalsAndFaultsAreCountedApartWithTheirReason) {
+  std::atomic<int> calls{0};
+  ScriptedInterpreter server([&](grpc::ServerContext* server_context, ServerStream* stream) {
+    ScriptedSession session(server_context, stream);
+    session.ReadConfig();
+    if (calls++ % 2 == 0) return Refusal(grpc::StatusCode::INVALID_ARGUMENT, "BAD_CONFIG");
+    session.SendStarted();
+    return grpc::Status(grpc::StatusCode::INTERNAL, "broken");
+  });
+
+  const absl::StatusOr<LoadReport> report = Run(server, FastOptions());
+
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->completed, 0u);
+  EXPECT_EQ(report->refused, 4u);
+  EXPECT_EQ(report->failed, 4u);
+  EXPECT_THAT(report->errors, ::testing::Contains(HasSubstr("BAD_CONFIG")));
+}
+
+TEST(LoadRunTest, ABrokenPromiseOfTheServerIsNamed) {
+  ScriptedInterpreter server([](grpc::ServerContext* server_context, ServerStream* stream) {
+    ScriptedSession session(server_context, stream);
+    session.ReadConfig();
+    session.SendStarted();
+    session.next_seq = 7;
+    session.SendStable("wort");
+    session.SendEnded(v1::END_COMPLETE);
+    return grpc::Status::OK;
+  });
+  LoadOptions options = FastOptions();
+  options.streams = 1;
+
+  const absl::StatusOr<LoadReport> report = Run(server, options);
+
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->broken_invariants, 1u);
+  EXPECT_EQ(report->completed, 0u);
+  EXPECT_THAT(report->errors, ElementsAre(HasSubstr("invariant")));
+}
+
+TEST(LoadRunTest, ImpossibleOptionsAreRefused) {
+  ScriptedInterpreter server(&Echo);
+  LoadOptions options = FastOptions();
+  options.words.clear();
+  EXPECT_EQ(Run(server, options).status().code(), absl::StatusCode::kInvalidArgument);
+  options = FastOptions();
+  options.streams = 0;
+  EXPECT_EQ(Run(server, options).status().code(), absl::StatusCode::kInvalidArgument);
+  options = FastOptions();
+  options.words_per_second = 0;
+  EXPECT_EQ(Run(server, options).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(LoadRunTest, DistributionIsByNearestRank) {
+  std::vector<double> values(100);
+  std::iota(values.rbegin(), values.rend(), 1.0);
+
+  const LoadDistribution spread = Distribute(values);
+
+  EXPECT_EQ(spread.count, 100u);
+  EXPECT_DOUBLE_EQ(spread.median, 50.0);
+  EXPECT_DOUBLE_EQ(spread.p90, 90.0);
+  EXPECT_DOUBLE_EQ(spread.p99, 99.0);
+  EXPECT_DOUBLE_EQ(spread.max, 100.0);
+  EXPECT_EQ(Distribute({}).count, 0u);
+}
+
+}  // namespace
+}  // namespace dragoman::client
