@@ -277,10 +277,10 @@ void TranslateStream::Impl::MaybeWrite() {
 }
 
 absl::Status TranslateStream::Impl::SendingAllowed() const {
+  if (half_close_asked_) return absl::FailedPreconditionError("the source was closed before");
   if (over_ || end_.cancelled_by_us || end_.broken_invariant || (call_status_ && any_event_)) {
     return absl::CancelledError("the session is over");
   }
-  if (half_close_asked_) return absl::FailedPreconditionError("the source was closed before");
   return absl::OkStatus();
 }
 

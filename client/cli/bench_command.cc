@@ -15,7 +15,7 @@
 #include "base/status_macros.h"
 #include "client/api/interpreter_client.h"
 #include "client/cli/diagnostics.h"
-#include "client/cli/plain_view.h"
+#include "client/cli/session_display.h"
 #include "client/cli/translate_options.h"
 
 namespace dragoman::client {
@@ -110,7 +110,8 @@ bool Slo::Holds(const LoadReport& report) const {
 
 absl::StatusOr<Slo> ParseSlo(const std::string& text) {
   Slo slo;
-  for (const std::string part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+  const std::vector<std::string> parts = absl::StrSplit(text, ',', absl::SkipEmpty());
+  for (const std::string& part : parts) {
     const std::pair<std::string, std::string> field = absl::StrSplit(part, absl::MaxSplits('=', 1));
     double seconds = 0.0;
     if (!ParseSeconds(field.second, &seconds) || (field.first != "lag" && field.first != "first")) {
@@ -141,7 +142,7 @@ ExitCode RunBench(const BenchOptions& options) {
   if (!WriteFully(STDOUT_FILENO, text)) return ExitCode::kEndedEarly;
   for (const std::string& error : report->errors) PrintDiagnostic(error);
   if (report->broken_invariants > 0) return ExitCode::kBrokenInvariant;
-  if (report->completed < report->streams) return ExitCode::kEndedEarly;
+  if (report->first_failure) return ExitCodeForEnd(*report->first_failure);
   return slo->Holds(*report) ? ExitCode::kDone : ExitCode::kSloMissed;
 }
 

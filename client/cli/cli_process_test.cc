@@ -1,5 +1,6 @@
 // The real program as a child process against a scripted server: V15.
 #include <signal.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <fstream>
@@ -9,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -98,7 +101,7 @@ TEST(CliProcessTest, V15_Exit0_TranslatesAFile) {
 }
 
 TEST(CliProcessTest, V15_Exit0_HelpOfEachCommandHasExamples) {
-  for (const char* command : {"translate", "list-models", "info"}) {
+  for (const char* command : {"translate", "bench", "list-models", "info"}) {
     ChildOptions options;
     options.arguments = {kProgram, command, "--help"};
     const Result result = RunToEnd(options);
@@ -471,6 +474,32 @@ TEST(CliProcessTest, ListsModelsForPeopleAndPrograms) {
   EXPECT_EQ(ParseLines(json.output)[0]["models"][0]["ref"]["name"], "scripted");
   ASSERT_EQ(ParseLines(info.output).size(), 1u);
   EXPECT_EQ(ParseLines(info.output)[0]["instance"], "scripted");
+}
+
+TEST(CliProcessTest, V15_BenchReportsAsJsonAndKeepsItsExitCodes) {
+  ScriptedInterpreter server(UpperCaseSession);
+  const std::string text = absl::StrCat(::testing::TempDir(), "/bench_text_", getpid());
+  ASSERT_TRUE(WriteFileAtomically(text, "one two. three\n").ok());
+  const auto bench = [&](const std::string& address, std::vector<std::string> flags) {
+    flags.insert(flags.end(), {"-s", "en", "-t", "de", "--streams", "4", "--rate", "100",
+                               "--duration", "0.05", "--json", text});
+    return RunToEnd(Command("bench", address, flags));
+  };
+
+  const Result good = bench(server.address(), {});
+  const Result slow = bench(server.address(), {"--slo", "lag=0.0001ms"});
+  const Result nobody = bench(testing::UnusedAddress(), {});
+  const Result wrong = bench(server.address(), {"--slo", "lag=fast"});
+  unlink(text.c_str());
+
+  EXPECT_EQ(good.code, 0) << good.error;
+  const auto report = ParseJson(good.output);
+  ASSERT_TRUE(report.ok()) << report.status() << good.output;
+  EXPECT_EQ((*report)["completed"], 4);
+  EXPECT_EQ((*report)["source_words"], (*report)["target_words"]);
+  EXPECT_EQ(slow.code, 7) << slow.error;
+  EXPECT_EQ(nobody.code, 3) << nobody.error;
+  EXPECT_EQ(wrong.code, 2);
 }
 
 TEST(CliProcessTest, KeepsALiveSourceAliveWithHeartbeats) {

@@ -59,6 +59,7 @@ class Session {
       ++report->completed;
     } else {
       ++(end.started ? report->failed : report->refused);
+      if (!report->first_failure) report->first_failure = end;
       if (!end.broken_invariant) errors->insert(end.status.ToString());
     }
     report->messages_sent += sent_.size() + 1;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,7 @@ struct LoadReport {
   size_t refused = 0;    // ended before SessionStarted
   size_t failed = 0;     // ended otherwise
   std::vector<std::string> errors;  // distinct, at most 8
+  std::optional<StreamEnd> first_failure;  // of the first session that did not complete
   size_t broken_invariants = 0;
 
   uint64_t messages_sent = 0;  // words and the end of each session

@@ -42,7 +42,7 @@ LoadOptions FastOptions() {
   return options;
 }
 
-absl::StatusOr<LoadReport> Run(const ScriptedInterpreter& server, const LoadOptions& options) {
+absl::StatusOr<LoadReport> RunOn(const ScriptedInterpreter& server, const LoadOptions& options) {
   SystemClock clock;
   ChannelOptions channel;
   channel.server = server.address();
@@ -55,7 +55,7 @@ absl::StatusOr<LoadReport> Run(const ScriptedInterpreter& server, const LoadOpti
 TEST(LoadRunTest, EverySessionSpeaksAndIsAnswered) {
   ScriptedInterpreter server(&Echo);
 
-  const absl::StatusOr<LoadReport> report = Run(server, FastOptions());
+  const absl::StatusOr<LoadReport> report = RunOn(server, FastOptions());
 
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(report->completed, 8u);
@@ -78,7 +78,7 @@ TEST(LoadRunTest, RefusalsAndFaultsAreCountedApartWithTheirReason) {
     return grpc::Status(grpc::StatusCode::INTERNAL, "broken");
   });
 
-  const absl::StatusOr<LoadReport> report = Run(server, FastOptions());
+  const absl::StatusOr<LoadReport> report = RunOn(server, FastOptions());
 
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(report->completed, 0u);
@@ -100,7 +100,7 @@ TEST(LoadRunTest, ABrokenPromiseOfTheServerIsNamed) {
   LoadOptions options = FastOptions();
   options.streams = 1;
 
-  const absl::StatusOr<LoadReport> report = Run(server, options);
+  const absl::StatusOr<LoadReport> report = RunOn(server, options);
 
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(report->broken_invariants, 1u);
@@ -112,13 +112,13 @@ TEST(LoadRunTest, ImpossibleOptionsAreRefused) {
   ScriptedInterpreter server(&Echo);
   LoadOptions options = FastOptions();
   options.words.clear();
-  EXPECT_EQ(Run(server, options).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(RunOn(server, options).status().code(), absl::StatusCode::kInvalidArgument);
   options = FastOptions();
   options.streams = 0;
-  EXPECT_EQ(Run(server, options).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(RunOn(server, options).status().code(), absl::StatusCode::kInvalidArgument);
   options = FastOptions();
   options.words_per_second = 0;
-  EXPECT_EQ(Run(server, options).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(RunOn(server, options).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(LoadRunTest, DistributionIsByNearestRank) {

@@ -14,7 +14,7 @@ class DemonstrationTest : public testing::Test {
     const char* sources[] = {
         "I like red apples.",         "I like green apples.", "I like red apples.",
         "You like red cars.",         "The train is late.",   "The train was late.",
-        "The bus was late.",          "We like red apples.",  "I like red applesauce.",
+        "The bus was late.",          "We like red apples.",  "I like red apples!",
         "Nobody knows why it is so.",
     };
     for (size_t i = 0; i < std::size(sources); ++i) {
@@ -56,7 +56,7 @@ TEST_F(DemonstrationTest, FindsTheNearestAndLeavesOutNearCopies) {
 
   EXPECT_EQ(index.Nearest(4, 1), (std::vector<uint32_t>{5}));
   const std::vector<uint32_t> apples = index.Nearest(0, 5);
-  // "I like red applesauce." is too similar, 2 is the same sentence, 7 has the same target.
+  // "I like red apples!" is too similar, 2 is the same sentence, 7 has the same target.
   EXPECT_EQ(std::count(apples.begin(), apples.end(), 8), 0);
   EXPECT_EQ(std::count(apples.begin(), apples.end(), 2), 0);
   EXPECT_EQ(std::count(apples.begin(), apples.end(), 7), 0);

@@ -5,11 +5,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 
 #include "absl/strings/str_join.h"
+#include "base/file.h"
 
 extern char** environ;
 
@@ -29,6 +31,20 @@ std::vector<std::string> ReservedSymbols() {
   for (int i = 0; i < 10; ++i) symbols.push_back(absl::StrCat("<spare_", i, ">"));
   return symbols;
 }
+
+namespace {
+
+// The end of a log in one line; a vocabulary that is too large for the text says so there.
+std::string LastWords(const std::string& log) {
+  const absl::StatusOr<std::string> text = ReadFile(log);
+  if (!text.ok()) return std::string(text.status().message());
+  constexpr size_t kLength = 300;
+  std::string words = text->substr(text->size() - std::min(text->size(), kLength));
+  std::replace(words.begin(), words.end(), '\n', ' ');
+  return words;
+}
+
+}  // namespace
 
 absl::Status TrainVocabulary(const std::string& text_file, const std::string& folder,
                              const VocabularyOptions& options) {
@@ -65,7 +81,7 @@ absl::Status TrainVocabulary(const std::string& text_file, const std::string& fo
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-    return absl::InternalError(absl::StrCat("spm_train failed, see ", log));
+    return absl::InternalError(absl::StrCat("spm_train failed: ", LastWords(log), " (", log, ")"));
   }
   std::error_code error;
   std::filesystem::rename(prefix + ".model", folder + "/tokenizer.model", error);

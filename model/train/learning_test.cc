@@ -1,6 +1,7 @@
 // T1: what the trainer learns is what the engine decodes.
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "gtest/gtest.h"
@@ -58,7 +59,7 @@ TEST(LearningTest, T1_TwoHundredPairsAreLearntAndDecodedBackExactly) {
   TrainConfig config = TinyTrainConfig();
   config.fused = true;
   config.optimizer.peak_lr = 6e-3;
-  config.max_steps = 1200;
+  config.max_steps = 2500;
   config.schedule.min_k = 3;  // wait-1 and wait-2 cannot know every word of the pair
   config.schedule.random_path = 0;
   config.schedule.full = 0.4;
@@ -66,14 +67,14 @@ TEST(LearningTest, T1_TwoHundredPairsAreLearntAndDecodedBackExactly) {
                                  InitWeights(config.model, config.seed));
   ASSERT_TRUE(trainer.ok()) << trainer.status();
   double loss = 1e9;
-  while ((*trainer)->state().step < config.max_steps && loss > 0.01) {
+  while ((*trainer)->state().step < config.max_steps && loss > 0.002) {
     ASSERT_TRUE((*trainer)->TrainStep().ok());
     if ((*trainer)->state().step % 100 == 0) {
-      loss = *(*trainer)->DevLoss(samples, {Schedule::Kind::kWaitK, 3});
+      loss = std::max(*(*trainer)->DevLoss(samples, {Schedule::Kind::kWaitK, 3}),
+                      *(*trainer)->DevLoss(samples, {Schedule::Kind::kFull, 0}));
     }
   }
-  EXPECT_LT(loss, 0.05);
-  EXPECT_LT(*(*trainer)->DevLoss(samples, {Schedule::Kind::kFull, 0}), 0.05);
+  EXPECT_LT(loss, 0.01);
 
   const std::string folder = absl::StrCat(testing::TempDir(), "/learning_", getpid());
   const auto package = ExportTiny(**trainer, folder);

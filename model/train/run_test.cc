@@ -36,7 +36,7 @@ class RunTest : public testing::Test {
     PrepareOptions prepare;
     prepare.inputs = {folder_ + "/pairs.tsv"};
     prepare.output = folder_ + "/data";
-    prepare.vocabulary.vocab_size = 360;
+    prepare.vocabulary.vocab_size = 330;
     const auto manifest = Prepare(prepare);
     EXPECT_TRUE(manifest.ok()) << manifest.status();
     config_ = TinyTrainConfig();
@@ -138,7 +138,7 @@ TEST_F(RunTest, RefusesDataOfAnotherTokenizer) {
   PrepareOptions prepare;
   prepare.inputs = {folder_ + "/pairs.tsv"};
   prepare.output = folder_ + "/other";
-  prepare.vocabulary.vocab_size = 340;
+  prepare.vocabulary.vocab_size = 334;
   ASSERT_TRUE(Prepare(prepare).ok());
   config_.init_from = config_.output + "/package";
   config_.data = folder_ + "/other";

@@ -562,8 +562,10 @@ TEST_F(TimedErrorsTest, V3_H7_SlowReaderByMissingAcknowledgements) {
     v1::StreamEvent event;
     ASSERT_TRUE(client->Read(&event));
   }
-  // The gate closes when the fourth event is there; only then may time pass.
+  // The gate closes when the fourth event is there; only then, and with no write under way, may
+  // time pass.
   AwaitMetric("dragoman_streams", "state=\"paused\"", 1);
+  AwaitMetric("dragoman_event_write_seconds_count", "", 3);
   clock_.Advance(seconds(kWriteStall));
   const grpc::Status status = client->Finish();
   ExpectError(status, grpc::StatusCode::RESOURCE_EXHAUSTED, "SLOW_READER", {"seconds", "unacked"});

@@ -56,7 +56,7 @@ class TestServer {
   const model::Tokenizer& tokenizer() const { return *tokenizer_; }
   Clock* clock() { return options_.clock; }
 
-  // Waits until no session is left. False after 60 s.
+  // Waits until no session, slot, cached stream or call is left. False after 60 s.
   bool WaitAtRest();
   // Sum over all series of a family; `label` such as "reason=\"DRAINING\"" picks some.
   double Metric(const std::string& family, const std::string& label = "") const;
@@ -64,6 +64,7 @@ class TestServer {
   void ExpectConsistentAtRest();
 
  private:
+  bool AtRest() const;
   TestServerOptions options_;
   SystemClock system_clock_;
   RecordingLogger logger_;
