@@ -1,13 +1,24 @@
 #!/usr/bin/env bash
-# Measures the release build: scripts/bench.sh [flags of dragoman-model bench]
-# Prints machine, build and commit above the figures, as tests/bench/README.md records them.
+# Measures the release build on the bundled model, as tests/bench/README.md records it:
+#   scripts/bench.sh [backbone|service|all] [flags of dragoman-model bench | numbers of streams]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+part=${1:-all}
+shift || true
 scripts/bootstrap.sh
-scripts/build.sh release dragoman-model dragoman_torch
+scripts/build.sh release dragoman dragoman-model dragoman-server dragoman_torch
 
 echo "machine: $(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores"
 echo "commit:  $(git rev-parse --short HEAD) ($(git status --porcelain | wc -l) changed files)"
 echo "build:   release, $(g++ --version | head -n 1)"
-build/release/bin/dragoman-model bench --model model/pretrained "$@"
+case $part in
+  backbone) build/release/bin/dragoman-model bench --model model/pretrained "$@" ;;
+  service) scripts/bench_service.sh "$@" ;;
+  all)
+    build/release/bin/dragoman-model bench --model model/pretrained --threads 1
+    build/release/bin/dragoman-model bench --model model/pretrained --threads 2
+    scripts/bench_service.sh
+    ;;
+  *) echo "bench: '$part' is none of backbone, service, all" >&2 && exit 2 ;;
+esac

@@ -27,7 +27,8 @@ constexpr char kBenchExamples[] =
     "  dragoman bench -s en -t de --insecure --streams 64 --rate 3 --duration 60 talk.txt\n"
     "  dragoman bench -s en -t de --insecure --streams 200 --slo lag=1s,first=3s --json talk.txt\n"
     "\n"
-    "Exit: 0 all sessions ended well, 7 slower than --slo, 2 usage, 70 broken contract, else the code\n"
+    "Exit: 0 all sessions ended well, 7 slower than --slo, 2 usage, 70 broken contract, else the "
+    "code\n"
     "      that translate gives for the end of the first session that failed.";
 constexpr char kListExamples[] =
     "Examples:\n"

@@ -23,7 +23,8 @@ double Seconds(Duration duration) { return std::chrono::duration<double>(duratio
 // One speaker: what was sent when, and what came back.
 class Session {
  public:
-  Session(InterpreterClient* client, const v1::StreamConfig& config, size_t first_word, Clock* clock)
+  Session(InterpreterClient* client, const v1::StreamConfig& config, size_t first_word,
+          Clock* clock)
       : clock_(clock), next_word_(first_word), stream_(client->StartStream(config, {})) {
     reader_ = std::thread([this] { Read(); });
   }

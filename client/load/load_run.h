@@ -18,12 +18,13 @@
 namespace dragoman::client {
 
 struct LoadOptions {
-  v1::StreamConfig config;         // of every session
+  v1::StreamConfig config;  // of every session
   size_t streams = 1;
-  double words_per_second = 3.0;   // source of each session
+  double words_per_second = 3.0;              // source of each session
   std::chrono::milliseconds duration{30000};  // of speaking; the rest of the answers is waited for
-  std::vector<std::string> words;  // spoken in order, from another place in each session, round about
-  uint64_t seed = 1;               // of the place and phase of each session
+  std::vector<std::string>
+      words;          // spoken in order, from another place in each session, round about
+  uint64_t seed = 1;  // of the place and phase of each session
 
   // Errors: InvalidArgument that names the field.
   absl::Status Validate() const;
@@ -39,18 +40,18 @@ LoadDistribution Distribute(std::vector<double> values);
 
 struct LoadReport {
   size_t streams = 0;
-  size_t completed = 0;  // status OK and every promise kept
-  size_t refused = 0;    // ended before SessionStarted
-  size_t failed = 0;     // ended otherwise
-  std::vector<std::string> errors;  // distinct, at most 8
+  size_t completed = 0;                    // status OK and every promise kept
+  size_t refused = 0;                      // ended before SessionStarted
+  size_t failed = 0;                       // ended otherwise
+  std::vector<std::string> errors;         // distinct, at most 8
   std::optional<StreamEnd> first_failure;  // of the first session that did not complete
   size_t broken_invariants = 0;
 
   uint64_t messages_sent = 0;  // words and the end of each session
   uint64_t events_received = 0;
-  uint64_t source_words = 0;   // as sent
-  uint64_t target_words = 0;   // as the server counted them
-  double seconds = 0;          // from the first start to the last end
+  uint64_t source_words = 0;  // as sent
+  uint64_t target_words = 0;  // as the server counted them
+  double seconds = 0;         // from the first start to the last end
 
   // Seconds from sending source word n to the arrival of text that was written after reading
   // exactly n words: queueing, compute and transport, not the waiting that the policy wants.

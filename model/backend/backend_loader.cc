@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status_macros.h"
+#include "base/thread_name.h"
 
 namespace dragoman::model {
 namespace {
@@ -88,7 +89,13 @@ absl::StatusOr<std::shared_ptr<BackendLibrary>> BackendLibrary::Open(const std::
   }
   // NODELETE: a backend may own threads (OpenMP) that outlive its last object; their code must
   // stay.
+  // Compute libraries start threads at load; those inherit the name, so that their time is known
+  // from that of the service.
+  char caller[16] = "";
+  pthread_getname_np(pthread_self(), caller, sizeof(caller));
+  NameThisThread("compute");
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  NameThisThread(caller);
   if (handle == nullptr) {
     return absl::NotFoundError(absl::StrCat(
         path, ": cannot be opened: ", LoaderMessage(),

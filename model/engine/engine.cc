@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/mutex.h"
 #include "base/status_macros.h"
+#include "base/thread_name.h"
 #include "model/engine/batch_builder.h"
 #include "model/engine/mailbox.h"
 #include "model/engine/scheduler.h"
@@ -348,6 +349,7 @@ EngineStats EngineImpl::stats() const {
 void EngineImpl::Start() {
   DRAGOMAN_CHECK(!thread_.joinable());
   thread_ = std::thread([this] {
+    NameThisThread("engine");
     while (!mailbox_.closed()) {
       if (!RunOneStep() && !mailbox_.WaitForCommand()) break;
     }

@@ -7,6 +7,7 @@
 
 #include "base/status_macros.h"
 #include "model/kv_cache/kv_cache.h"
+#include "model/torch/blas_threads.h"
 #include "model/torch/torch_guard.h"
 #include "model/torch/transformer.h"
 #include "torch/torch.h"
@@ -297,7 +298,10 @@ absl::StatusOr<std::unique_ptr<Backbone>> CreateTorchBackbone(const ModelPackage
         }
         if (options.max_pages < 1)
           return absl::InvalidArgumentError("max_pages must be at least 1");
-        if (options.num_threads > 0) at::set_num_threads(options.num_threads);
+        if (options.num_threads > 0) {
+          at::set_num_threads(options.num_threads);
+          SetBlasThreads(options.num_threads);
+        }
         const torch::Dtype dtype = TorchDtype(options.compute);
         DRAGOMAN_ASSIGN_OR_RETURN(TransformerWeights weights, LoadWeights(package, dtype, device));
         return std::make_unique<TorchBackbone>(package.config(), options, dtype, device,

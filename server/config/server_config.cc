@@ -127,8 +127,8 @@ absl::Status InRange(const char* name, uint32_t value, uint32_t min, uint32_t ma
       absl::StrCat("--", name, "=", value, " is outside ", min, "..", max));
 }
 
-// Whether a DRAGOMAN_* variable is not meant for the server: the client's, the tests', and those that
-// Kubernetes sets in every pod beside a service whose name begins with "dragoman".
+// Whether a DRAGOMAN_* variable is not meant for the server: the client's, the tests', and those
+// that Kubernetes sets in every pod beside a service whose name begins with "dragoman".
 bool BelongsToOthers(const std::string& name) {
   if (name == "DRAGOMAN_SERVER" || name == "DRAGOMAN_TEST_SEED") return true;
   const size_t port = name.find("_PORT_");  // DRAGOMAN_PORT_8443_TCP, but not DRAGOMAN_PORT_FILE

@@ -122,7 +122,7 @@ void StreamReactor::Fail(const std::shared_ptr<Session>& session, ServerError er
     if (finished_ || refused_ || session_ != nullptr) return;
     refused_ = true;
   }
-  ReportRefusal(*parts_, kMethod, peer_, error);   // before the client can see the status
+  ReportRefusal(*parts_, kMethod, peer_, error);  // before the client can see the status
   const MutexLock lock(&mu_);
   FinishLocked(error);
 }

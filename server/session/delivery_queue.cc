@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/thread_name.h"
+
 namespace dragoman::server {
 
 void DeliveryQueue::Post(std::shared_ptr<DeliveryTarget> target, model::SequenceEvent event) {
@@ -34,7 +36,10 @@ void DeliveryQueue::CallAt(TimePoint time, std::function<void()> function) {
 }
 
 void DeliveryQueue::Start() {
-  thread_ = std::thread([this] { Run(); });
+  thread_ = std::thread([this] {
+    NameThisThread("delivery");
+    Run();
+  });
 }
 
 void DeliveryQueue::Stop() {

@@ -29,7 +29,7 @@ struct ServedModel {
   int64_t max_positions = 0;
   bool is_default = false;
   std::shared_ptr<const model::Tokenizer> tokenizer;
-  std::shared_ptr<const void> files;   // what the backbone may still read from; before `engine`
+  std::shared_ptr<const void> files;  // what the backbone may still read from; before `engine`
   std::shared_ptr<model::Engine> engine;
 
   // Layout of a pair; BCP 47 tags are compared without regard to case. nullptr: not served.

@@ -1,5 +1,5 @@
-// The properties of model/engine/engine_properties.h on the torch backbone with random weights: fewer
-// cases than on the hash backbone, but real keys, values and positions.
+// The properties of model/engine/engine_properties.h on the torch backbone with random weights:
+// fewer cases than on the hash backbone, but real keys, values and positions.
 #include <memory>
 
 #include "base/check.h"
@@ -67,7 +67,9 @@ TEST(TorchEnginePropertyTest, P6_AnEndBeforeTheEndOfSourceIsARead) {
   EXPECT_GT(CheckEarlyEndIsARead(TorchModel, 20), 0);
 }
 
-TEST(TorchEnginePropertyTest, P7_StableWordsNeverGrow) { CheckStableWordsNeverGrow(TorchModel, 20); }
+TEST(TorchEnginePropertyTest, P7_StableWordsNeverGrow) {
+  CheckStableWordsNeverGrow(TorchModel, 20);
+}
 
 TEST(TorchEnginePropertyTest, P8_AnyChunkingAndFinishTimeGivesTheSameEvents) {
   CheckChunkingInvariance(TorchModel, 20);
