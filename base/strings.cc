@@ -83,4 +83,15 @@ std::vector<std::string> SplitOnWhitespace(std::string_view text) {
   return parts;
 }
 
+std::string ReplaceAll(std::string_view text, std::string_view from, std::string_view to) {
+  std::string result;
+  size_t position = 0;
+  for (size_t hit = text.find(from); hit != std::string_view::npos;
+       hit = text.find(from, position)) {
+    result.append(text.substr(position, hit - position)).append(to);
+    position = hit + from.size();
+  }
+  return result.append(text.substr(position));
+}
+
 }  // namespace dragoman

@@ -30,4 +30,8 @@ uint32_t DecodeUtf8(std::string_view text, size_t length);
 // Splits on runs of ASCII blanks, tabs and line ends; no empty parts.
 std::vector<std::string> SplitOnWhitespace(std::string_view text);
 
+// `text` with every `from`, which is not empty, replaced by `to`; what was put in is not looked at
+// again.
+std::string ReplaceAll(std::string_view text, std::string_view from, std::string_view to);
+
 }  // namespace dragoman

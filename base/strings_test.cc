@@ -29,5 +29,11 @@ TEST(StringsTest, SplitOnWhitespaceDropsEmptyParts) {
   EXPECT_TRUE(SplitOnWhitespace(" \n").empty());
 }
 
+TEST(StringsTest, ReplaceAllDoesNotLookAtWhatItPutIn) {
+  EXPECT_EQ(ReplaceAll("a--b---", "--", "-"), "a-b--");
+  EXPECT_EQ(ReplaceAll("aaa", "a", "aa"), "aaaaaa");
+  EXPECT_EQ(ReplaceAll("none", "x", ""), "none");
+}
+
 }  // namespace
 }  // namespace dragoman

@@ -11,6 +11,7 @@ find_package(Protobuf 3.21 REQUIRED)
 find_package(gRPC 1.51 REQUIRED)
 find_package(prometheus-cpp REQUIRED)            # 1.0.1, the package states no version
 find_package(LibLZMA REQUIRED)
+find_package(hwy 1.0 REQUIRED)                   # 1.0.3
 find_package(GTest 1.12 REQUIRED)
 
 # Debian's TorchConfig.cmake pulls in targets of packages that libtorch-dev does not depend on, so

@@ -6,15 +6,15 @@
 #include "base/json.h"
 #include "base/status_macros.h"
 #include "model/cli/commands.h"
+#include "model/cli/open_model.h"
 #include "model/engine/engine.h"
 #include "model/package/model_package.h"
-#include "model/torch/torch_backbone.h"
 
 namespace dragoman::model {
 namespace {
 
 struct BenchFlags {
-  std::string model, device = "cpu", compute = "float32";
+  std::string model, backend = "auto", device = "cpu", compute = "float32";
   int threads = 1;
   int32_t prompt = 64, generate = 64, rounds = 5;
   std::vector<int32_t> streams = {1, 8, 16, 32};
@@ -87,7 +87,7 @@ absl::Status RunBench(const BenchFlags& flags) {
   const int32_t most = *std::max_element(flags.streams.begin(), flags.streams.end());
   backend.max_pages = PagesForSlots(static_cast<size_t>(most), flags.prompt, flags.generate);
   DRAGOMAN_ASSIGN_OR_RETURN(const std::unique_ptr<Backbone> backbone,
-                            CreateTorchBackbone(*package, backend));
+                            MakeBackbone(flags.backend, *package, backend));
   SystemClock clock;
   Json json = Json::object();
   json["model"] = package->manifest().name;
@@ -137,6 +137,7 @@ void AddBenchCommand(CLI::App* app, CommandBody* body) {
   CLI::App* command =
       app->add_subcommand("bench", "Speed of the backbone: prefill and decode, tokens per second");
   command->add_option("--model", flags->model, "Model package")->required();
+  command->add_option("--backend", flags->backend, "auto, native or torch")->capture_default_str();
   command->add_option("--device", flags->device, "cpu, cuda or cuda:N")->capture_default_str();
   command->add_option("--compute", flags->compute, "float32 or bfloat16")
       ->capture_default_str()

@@ -134,6 +134,8 @@ void AddEvaluateCommand(CLI::App* app, CommandBody* body) {
       ->check(CLI::IsMember({"line", "auto"}));
   command->add_option("--hypotheses", flags->hypotheses, "Write the translations to this file");
   command->add_option("--limit", flags->limit, "Only the first lines");
+  command->add_option("--backend", flags->model.backend, "auto, native or torch")
+      ->capture_default_str();
   command->add_option("--device", flags->model.device, "cpu, cuda or cuda:N")
       ->capture_default_str();
   command->add_option("--compute", flags->model.compute, "float32 or bfloat16")

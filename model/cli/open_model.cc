@@ -2,10 +2,22 @@
 
 #include "base/status_macros.h"
 #include "model/engine/token_traits.h"
+#include "model/native/native_backbone.h"
 #include "model/package/config_json.h"
 #include "model/torch/torch_backbone.h"
 
 namespace dragoman::model {
+
+absl::StatusOr<std::unique_ptr<Backbone>> MakeBackbone(const std::string& backend,
+                                                       const ModelPackage& package,
+                                                       const BackendOptions& options) {
+  if (backend == "native" || (backend == "auto" && options.device == "cpu")) {
+    return CreateNativeBackbone(package, options);
+  }
+  if (backend == "torch" || backend == "auto") return CreateTorchBackbone(package, options);
+  return absl::InvalidArgumentError(
+      absl::StrCat("backend \"", backend, "\" is unknown; use auto, native or torch"));
+}
 
 absl::StatusOr<OpenedModel> OpenModel(const OpenModelOptions& options, Clock* clock) {
   BackendOptions backend;
@@ -26,7 +38,7 @@ absl::StatusOr<OpenedModel> OpenModel(const OpenModelOptions& options, Clock* cl
   backend.max_pages =
       PagesForSlots(options.slots, manifest.max_positions, manifest.max_positions - manifest.phi);
   DRAGOMAN_ASSIGN_OR_RETURN(std::unique_ptr<Backbone> backbone,
-                            CreateTorchBackbone(*model.package, backend));
+                            MakeBackbone(options.backend, *model.package, backend));
   EngineOptions engine;
   engine.max_sequences = options.slots;
   DRAGOMAN_ASSIGN_OR_RETURN(

@@ -21,11 +21,17 @@ struct OpenedModel {
 
 struct OpenModelOptions {
   std::string folder;
+  std::string backend = "auto";  // "native", "torch"; "auto": native on cpu, else torch
   std::string device = "cpu";
   std::string compute = "float32";  // or "bfloat16"
   int threads = 0;
   size_t slots = 32;
 };
+
+// Errors: InvalidArgument (backend), those of the backend.
+absl::StatusOr<std::unique_ptr<Backbone>> MakeBackbone(const std::string& backend,
+                                                       const ModelPackage& package,
+                                                       const BackendOptions& options);
 
 // `clock` must outlive the result. Errors: those of loading; InvalidArgument (compute).
 absl::StatusOr<OpenedModel> OpenModel(const OpenModelOptions& options, Clock* clock);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <unordered_map>
 
+#include "base/strings.h"
 #include "model/metrics/text_blanks.h"
 
 namespace dragoman::model {
@@ -16,17 +17,6 @@ bool IsPointOrComma(char c) { return c == '.' || c == ','; }
 bool StandsAlone(char c) {
   return (c >= '{' && c <= '~') || (c >= '[' && c <= '`') || (c >= ' ' && c <= '&') ||
          (c >= '(' && c <= '+') || (c >= ':' && c <= '@') || c == '/';
-}
-
-std::string ReplaceAll(std::string_view text, std::string_view from, std::string_view to) {
-  std::string result;
-  size_t position = 0;
-  for (size_t hit = text.find(from); hit != std::string_view::npos;
-       hit = text.find(from, position)) {
-    result.append(text.substr(position, hit - position)).append(to);
-    position = hit + from.size();
-  }
-  return result.append(text.substr(position));
 }
 
 // Puts blanks round and between the two characters of each pair that `is_pair` accepts, from left

@@ -17,17 +17,6 @@ uint64_t PairKey(TokenId left, TokenId right) {
   return (static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32) | static_cast<uint32_t>(right);
 }
 
-std::string ReplaceEach(std::string_view text, std::string_view from, std::string_view to) {
-  std::string result;
-  size_t position = 0;
-  for (size_t hit = text.find(from); hit != std::string_view::npos;
-       hit = text.find(from, position)) {
-    result.append(text.substr(position, hit - position)).append(to);
-    position = hit + from.size();
-  }
-  return result.append(text.substr(position));
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<BpeTokenizer>> BpeTokenizer::Create(const Json& root) {
@@ -64,7 +53,7 @@ void BpeTokenizer::BuildTables() {
     if (piece.empty()) control_[i] = true;  // an id that nothing uses
     if (control_[i] || added[i]) continue;
     token_bytes_[i] =
-        byte_level() ? DecodeByteLevelPiece(piece) : ReplaceEach(piece, kBlankSymbol, " ");
+        byte_level() ? DecodeByteLevelPiece(piece) : ReplaceAll(piece, kBlankSymbol, " ");
   }
   for (int byte = 0; byte < 256 && file_.byte_fallback && !byte_level(); ++byte) {
     const std::string name = absl::StrFormat("<0x%02X>", byte);
@@ -111,7 +100,7 @@ std::vector<TokenId> BpeTokenizer::Encode(std::string_view text) const {
     normalized.insert(0, 1, ' ');
   }
   if (!byte_level() && file_.escape_blanks) {
-    normalized = std::string(kBlankSymbol) + ReplaceEach(normalized, " ", kBlankSymbol);
+    normalized = std::string(kBlankSymbol) + ReplaceAll(normalized, " ", kBlankSymbol);
   }
   return EncodeNormalized(normalized);
 }

@@ -22,7 +22,7 @@ struct ServerConfig {
   std::string port_file;  // gets the bound ports as JSON
   // model
   std::string model;              // folder of the model package
-  std::string backend = "torch";  // name of the module, or its path
+  std::string backend = "auto";  // "auto", "native", name of a module, or its path
   std::string device = "cpu";
   std::string compute = "float32";
   uint32_t threads = 0;   // of the backend; 0: its own choice

@@ -7,6 +7,7 @@
 #include "base/status_macros.h"
 #include "model/backend/backend_loader.h"
 #include "model/engine/engine.h"
+#include "model/native/native_backbone.h"
 #include "model/package/config_json.h"
 #include "model/package/model_package.h"
 #include "model/policy/policy.h"
@@ -14,6 +15,17 @@
 
 namespace dragoman::server {
 namespace {
+
+absl::StatusOr<std::unique_ptr<model::Backbone>> MakeBackbone(
+    const std::string& backend, const model::ModelPackage& package,
+    const model::BackendOptions& options) {
+  if (backend == "native" || (backend == "auto" && options.device == "cpu")) {
+    return model::CreateNativeBackbone(package, options);
+  }
+  const bool is_path = backend.find('/') != std::string::npos;
+  const std::string name = backend == "auto" ? "torch" : backend;
+  return model::LoadBackbone(is_path ? backend : "", is_path ? "" : name, package, options);
+}
 
 absl::StatusOr<ModelParts> Load(const ServerConfig& config) {
   DRAGOMAN_ASSIGN_OR_RETURN(std::shared_ptr<model::ModelPackage> package,
@@ -50,10 +62,7 @@ absl::StatusOr<ModelParts> Load(const ServerConfig& config) {
   const auto rows = static_cast<int32_t>(package->config().max_positions);
   options.max_pages =
       config.kv_pages != 0 ? config.kv_pages : model::PagesForSlots(config.slots, rows, rows);
-  const bool is_path = config.backend.find('/') != std::string::npos;
-  DRAGOMAN_ASSIGN_OR_RETURN(parts.backbone,
-                            model::LoadBackbone(is_path ? config.backend : "",
-                                                is_path ? "" : config.backend, *package, options));
+  DRAGOMAN_ASSIGN_OR_RETURN(parts.backbone, MakeBackbone(config.backend, *package, options));
   parts.model.files = std::move(package);
   return parts;
 }

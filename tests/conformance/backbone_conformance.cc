@@ -49,19 +49,29 @@ void BackboneConformance::Use(const TinyModelOptions& options, bool poison, size
 
 void BackboneConformance::ExpectSame(const Logits& got, const Logits& wanted,
                                      const std::string& what) const {
+  ExpectWithin(got, wanted, GetParam().bitwise, what);
+}
+
+void BackboneConformance::ExpectClose(const Logits& got, const Logits& wanted,
+                                      const std::string& what) const {
+  ExpectWithin(got, wanted, /*bitwise=*/false, what);
+}
+
+void BackboneConformance::ExpectWithin(const Logits& got, const Logits& wanted, bool bitwise,
+                                       const std::string& what) const {
   ASSERT_EQ(got.size(), wanted.size()) << what;
   double worst = 0;
   size_t at = 0;
   for (size_t i = 0; i < got.size(); ++i) {
     ASSERT_TRUE(std::isfinite(got[i])) << what << ", entry " << i;
     double excess = std::fabs(static_cast<double>(got[i]) - wanted[i]);
-    if (!GetParam().bitwise) excess -= OutputRounding(got[i], wanted[i]);
+    if (!bitwise) excess -= OutputRounding(got[i], wanted[i]);
     if (excess > worst) {
       worst = excess;
       at = i;
     }
   }
-  EXPECT_LE(worst, GetParam().bitwise ? 0.0 : GetParam().tolerance)
+  EXPECT_LE(worst, bitwise ? 0.0 : GetParam().tolerance)
       << what << ", entry " << at << ": " << got[at] << " against " << wanted[at];
 }
 
@@ -71,6 +81,15 @@ void BackboneConformance::ExpectSame(const std::vector<Logits>& got,
   ASSERT_EQ(got.size(), wanted.size()) << what;
   for (size_t i = 0; i < got.size(); ++i) {
     ExpectSame(got[i], wanted[i], absl::StrCat(what, ", row ", i));
+  }
+}
+
+void BackboneConformance::ExpectClose(const std::vector<Logits>& got,
+                                      const std::vector<Logits>& wanted,
+                                      const std::string& what) const {
+  ASSERT_EQ(got.size(), wanted.size()) << what;
+  for (size_t i = 0; i < got.size(); ++i) {
+    ExpectClose(got[i], wanted[i], absl::StrCat(what, ", row ", i));
   }
 }
 

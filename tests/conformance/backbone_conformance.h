@@ -53,10 +53,14 @@ class BackboneConformance : public ::testing::TestWithParam<ConformanceTarget> {
   Backbone* backbone() const { return backbone_.get(); }
   int64_t vocab() const { return package_->config().vocab_size; }
 
-  // Two results of the same rows.
+  // Two results of the same rows, fed in two ways.
   void ExpectSame(const Logits& got, const Logits& wanted, const std::string& what) const;
   void ExpectSame(const std::vector<Logits>& got, const std::vector<Logits>& wanted,
                   const std::string& what) const;
+  // Two results that are equal in mathematics only, such as at shifted positions.
+  void ExpectClose(const Logits& got, const Logits& wanted, const std::string& what) const;
+  void ExpectClose(const std::vector<Logits>& got, const std::vector<Logits>& wanted,
+                   const std::string& what) const;
   // Against the training form (if there is one) or one call over the whole case.
   void ExpectTrainingForm(const GroupCase& one, const std::vector<Logits>& got,
                           const std::string& what) const;
@@ -66,6 +70,9 @@ class BackboneConformance : public ::testing::TestWithParam<ConformanceTarget> {
   static RandomStream Random(const char* purpose, uint64_t id = 0);
 
  private:
+  void ExpectWithin(const Logits& got, const Logits& wanted, bool bitwise,
+                    const std::string& what) const;
+
   const TestFolder folder_;
   int packages_ = 0;
   std::unique_ptr<ModelPackage> package_;

@@ -1,0 +1,356 @@
+#include "model/native/native_backbone.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <span>
+#include <thread>
+#include <utility>
+
+#include "base/check.h"
+#include "base/status_macros.h"
+#include "model/kernels/attention.h"
+#include "model/kernels/matmul.h"
+#include "model/kernels/row_ops.h"
+#include "model/kv_cache/kv_cache.h"
+#include "model/native/native_weights.h"
+#include "model/native/thread_team.h"
+
+namespace dragoman::model {
+namespace {
+
+static_assert(kKeyPageRows == kPageRows);
+
+// Multiply-adds that are worth a piece of their own for a thread: about ten microseconds.
+constexpr int64_t kPieceWork = 1 << 17;
+
+int64_t RoundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
+
+struct Free {
+  void operator()(float* memory) const { std::free(memory); }
+};
+
+class NativeBackbone final : public Backbone {
+ public:
+  NativeBackbone(const ModelConfig& config, const BackendOptions& options, int threads,
+                 NativeWeights weights)
+      : config_(config),
+        bfloat16_(options.compute == ComputeType::kBfloat16),
+        weights_(std::move(weights)),
+        team_(threads),
+        value_stride_(RoundUp(config.head_dim, kKeyPageRows)),
+        page_floats_(config.num_kv_heads * kPageRows * (config.head_dim + value_stride_)),
+        cache_({options.max_pages, config.vocab_size, static_cast<int32_t>(config.max_positions)}) {
+    const RopeFrequencies frequencies = ComputeRopeFrequencies(config);
+    const auto half = static_cast<size_t>(config.head_dim / 2);
+    for (int64_t position = 0; position < config.max_positions; ++position) {
+      for (size_t i = 0; i < half; ++i) {
+        const double angle = static_cast<double>(position) * frequencies.inverse[i];
+        cos_.push_back(static_cast<float>(std::cos(angle) * frequencies.amplitude));
+        sin_.push_back(static_cast<float>(std::sin(angle) * frequencies.amplitude));
+      }
+    }
+    for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+      // Zeroed by the system when first touched: pages that are never used cost nothing.
+      pool_.emplace_back(static_cast<float*>(
+          std::calloc(options.max_pages * static_cast<size_t>(page_floats_), sizeof(float))));
+      DRAGOMAN_CHECK_MSG(pool_.back() != nullptr, "no memory for the KV pool");
+    }
+    if (options.poison_freed_pages) {
+      cache_.SetPageReleased([this](PageId page) { Poison(page); });
+    }
+  }
+
+  const ModelConfig& config() const override { return config_; }
+  std::string description() const override {
+    return absl::StrCat("native-cpu-", bfloat16_ ? "bfloat16" : "float32", "-", KernelTarget());
+  }
+
+  absl::StatusOr<StreamId> Open(int32_t source_capacity, int32_t target_capacity,
+                                int32_t phi) override {
+    return cache_.Open(source_capacity, target_capacity, phi);
+  }
+  absl::Status Close(StreamId stream) override { return cache_.Close(stream); }
+  absl::StatusOr<StreamLengths> Lengths(StreamId stream) const override {
+    return cache_.Lengths(stream);
+  }
+  absl::Status SetPrompt(StreamId stream, int32_t prompt_rows) override {
+    return cache_.SetPrompt(stream, prompt_rows);
+  }
+  absl::Status Truncate(StreamId stream, Side side, int32_t new_length) override {
+    return cache_.Truncate(stream, side, new_length);
+  }
+  absl::StatusOr<CacheMark> Mark(StreamId stream) const override { return cache_.Mark(stream); }
+  absl::Status Rollback(StreamId stream, const CacheMark& mark) override {
+    return cache_.Rollback(stream, mark);
+  }
+  CacheStats Stats() const override { return cache_.Stats(); }
+
+  absl::Status Forward(const StepBatch& batch, StepOutput* output) override {
+    DRAGOMAN_RETURN_IF_ERROR(cache_.Append(batch, &placements_));
+    const auto rows = static_cast<int64_t>(batch.rows.size());
+    Reserve(rows);
+    PlanKeys(batch);
+    for (int64_t r = 0; r < rows; ++r) {
+      const float* row = weights_.embedding.data() + batch.rows[r].token * config_.hidden_size;
+      std::copy(row, row + config_.hidden_size, hidden_.data() + r * config_.hidden_size);
+    }
+    for (int64_t layer = 0; layer < config_.num_layers; ++layer) RunLayer(batch, layer);
+    WriteLogits(batch, output);
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadCache(StreamId stream, Side side, int32_t row, int64_t layer, bool keys,
+                         std::vector<float>* out) const override {
+    const std::span<const PageId> table = cache_.PageTable(stream, side);
+    DRAGOMAN_ASSIGN_OR_RETURN(const StreamLengths lengths, cache_.Lengths(stream));
+    const int32_t length = side == Side::kSource ? lengths.source_side : lengths.target_side;
+    if (row < 0 || row >= length || layer < 0 || layer >= config_.num_layers) {
+      return absl::OutOfRangeError(absl::StrCat("cache row ", row, " of ", length, ", layer ",
+                                                layer, " of ", config_.num_layers));
+    }
+    out->clear();
+    for (int64_t head = 0; head < config_.num_kv_heads; ++head) {
+      const PageId page = table[row / kPageRows];
+      const int64_t slot = row % kPageRows;
+      for (int64_t i = 0; i < config_.head_dim; ++i) {
+        out->push_back(keys ? Keys(layer, page, head)[i * kPageRows + slot]
+                            : Values(layer, page, head)[slot * value_stride_ + i]);
+      }
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  // A page of a layer: for each key-value head keys [head_dim, 16], then values [16, value_stride].
+  const float* Keys(int64_t layer, PageId page, int64_t head) const {
+    return pool_[layer].get() + page * page_floats_ +
+           head * kPageRows * (config_.head_dim + value_stride_);
+  }
+  const float* Values(int64_t layer, PageId page, int64_t head) const {
+    return Keys(layer, page, head) + kPageRows * config_.head_dim;
+  }
+  float* MutableKeys(int64_t layer, PageId page, int64_t head) {
+    return const_cast<float*>(Keys(layer, page, head));
+  }
+  float* MutableValues(int64_t layer, PageId page, int64_t head) {
+    return const_cast<float*>(Values(layer, page, head));
+  }
+  int64_t qkv_size() const {
+    return (config_.num_heads + 2 * config_.num_kv_heads) * config_.head_dim;
+  }
+
+  void Reserve(int64_t rows) {
+    const auto grow = [rows](std::vector<float>* buffer, int64_t width) {
+      const auto size = static_cast<size_t>(rows * width);
+      if (buffer->size() < size) buffer->resize(size);
+    };
+    grow(&hidden_, config_.hidden_size);
+    grow(&normed_, config_.hidden_size);
+    grow(&qkv_, qkv_size());
+    grow(&attended_, config_.num_heads * config_.head_dim);
+    grow(&gate_up_, 2 * config_.ffn_size);
+    grow(&activated_, config_.ffn_size);
+  }
+
+  // The pages that each row sees, without their addresses, which differ by layer and head.
+  void PlanKeys(const StepBatch& batch) {
+    key_pages_.clear();
+    key_begin_.clear();
+    int64_t most = 0;
+    for (size_t r = 0; r < batch.rows.size(); ++r) {
+      key_begin_.push_back(static_cast<int64_t>(key_pages_.size()));
+      const KeySet& keys = placements_[r].keys;
+      for (int s = 0; s < keys.num_spans; ++s) {
+        const KeySpan& span = keys.spans[s];
+        const std::span<const PageId> table = cache_.PageTable(batch.rows[r].stream, span.side);
+        for (int32_t row = span.begin; row < span.end;) {
+          const int32_t first = row % kPageRows;
+          const int32_t last = std::min(kPageRows, first + span.end - row);
+          key_pages_.push_back({table[row / kPageRows], first, last});
+          row += last - first;
+        }
+      }
+      most = std::max(most, static_cast<int64_t>(key_pages_.size()) - key_begin_.back());
+    }
+    key_begin_.push_back(static_cast<int64_t>(key_pages_.size()));
+    scratch_floats_ =
+        AttentionScratch(config_.num_heads / config_.num_kv_heads, most, value_stride_);
+    const auto size = static_cast<size_t>(scratch_floats_ * team_.threads());
+    if (scratch_.size() < size) scratch_.resize(size);
+  }
+
+  // y = W x + b, or y += W x + b.
+  void Multiply(const PackedMatrix& weight, const float* bias, const float* x, int64_t rows,
+                bool accumulate, float* y) {
+    const MatMulRows product{x, weight.inputs(), y, weight.outputs(), rows, bias, accumulate};
+    const int64_t panel_work = rows * weight.inputs() * PackedMatrix::kPanelOutputs;
+    team_.ParallelFor(weight.num_panels(), std::max<int64_t>(1, kPieceWork / panel_work),
+                      [&](int, int64_t begin, int64_t end) {
+                        MatMul(weight, product, begin, end);
+                      });
+  }
+  void Multiply(const NativeLinear& linear, const float* x, int64_t rows, bool accumulate,
+                float* y) {
+    Multiply(linear.weight, linear.bias_or_null(), x, rows, accumulate, y);
+  }
+  // Calls body(row) for all rows of the step; `width` says how much work one is.
+  template <typename RowBody>
+  void ForRows(int64_t rows, int64_t width, const RowBody& body) {
+    team_.ParallelFor(rows, std::max<int64_t>(1, kPieceWork / 8 / width),
+                      [&](int, int64_t begin, int64_t end) {
+                        for (int64_t r = begin; r < end; ++r) body(r);
+                      });
+  }
+
+  void RunLayer(const StepBatch& batch, int64_t layer) {
+    const NativeLayer& weights = weights_.layers[layer];
+    const auto rows = static_cast<int64_t>(batch.rows.size());
+    const int64_t hidden = config_.hidden_size, ffn = config_.ffn_size;
+    const auto norm = [&](const std::vector<float>& weight) {
+      ForRows(rows, hidden, [&](int64_t r) {
+        RmsNorm(hidden_.data() + r * hidden, weight.data(), config_.rms_norm_eps, hidden,
+                normed_.data() + r * hidden);
+      });
+    };
+    norm(weights.attention_norm);
+    Multiply(weights.qkv, normed_.data(), rows, false, qkv_.data());
+    ForRows(rows, qkv_size(), [&](int64_t r) { PlaceRow(batch.rows[r], r, layer); });
+    Attend(rows, layer);
+    Multiply(weights.output, attended_.data(), rows, true, hidden_.data());
+    norm(weights.ffn_norm);
+    Multiply(weights.gate_up, normed_.data(), rows, false, gate_up_.data());
+    ForRows(rows, 4 * ffn, [&](int64_t r) {
+      SwiGlu(gate_up_.data() + r * 2 * ffn, ffn, activated_.data() + r * ffn);
+    });
+    Multiply(weights.down, activated_.data(), rows, true, hidden_.data());
+  }
+
+  // Normalises and rotates queries and keys of a row, scales the queries, stores keys and values.
+  void PlaceRow(const StepRow& row, int64_t r, int64_t layer) {
+    const NativeLayer& weights = weights_.layers[layer];
+    const int64_t heads = config_.num_heads, kv_heads = config_.num_kv_heads;
+    const int64_t head_dim = config_.head_dim;
+    float* const qkv = qkv_.data() + r * qkv_size();
+    const float* const cos = cos_.data() + row.position * (head_dim / 2);
+    const float* const sin = sin_.data() + row.position * (head_dim / 2);
+    for (int64_t h = 0; h < heads + kv_heads; ++h) {
+      float* const head = qkv + h * head_dim;
+      const std::vector<float>& norm = h < heads ? weights.q_norm : weights.k_norm;
+      if (!norm.empty()) RmsNorm(head, norm.data(), config_.rms_norm_eps, head_dim, head);
+      Rotate(cos, sin, head_dim, head);
+    }
+    const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)));
+    for (int64_t i = 0; i < heads * head_dim; ++i) qkv[i] *= scale;
+    const RowPlacement& place = placements_[r];
+    for (int64_t h = 0; h < kv_heads; ++h) {
+      const float* const key = qkv + (heads + h) * head_dim;
+      const float* const value = qkv + (heads + kv_heads + h) * head_dim;
+      float* const keys = MutableKeys(layer, place.page, h) + place.slot;
+      for (int64_t i = 0; i < head_dim; ++i) keys[i * kPageRows] = key[i];
+      float* const values = MutableValues(layer, place.page, h) + place.slot * value_stride_;
+      std::copy(value, value + head_dim, values);
+      std::fill(values + head_dim, values + value_stride_, 0.0f);
+    }
+  }
+
+  void Attend(int64_t rows, int64_t layer) {
+    const int64_t kv_heads = config_.num_kv_heads, head_dim = config_.head_dim;
+    const int64_t group = config_.num_heads / kv_heads;
+    const int64_t keys = std::max<int64_t>(1, key_begin_.back() / rows * kPageRows);
+    const int64_t work = keys * 2 * group * head_dim;
+    team_.ParallelFor(
+        rows * kv_heads, std::max<int64_t>(1, kPieceWork / work),
+        [&](int worker, int64_t begin, int64_t end) {
+          std::vector<KeyPage>& pages = worker_pages_[worker];
+          for (int64_t item = begin; item < end; ++item) {
+            const int64_t r = item / kv_heads, h = item % kv_heads;
+            pages.clear();
+            for (int64_t k = key_begin_[r]; k < key_begin_[r + 1]; ++k) {
+              const PlannedPage& page = key_pages_[k];
+              pages.push_back({Keys(layer, page.page, h), Values(layer, page.page, h), page.begin,
+                               page.end});
+            }
+            const AttentionHead head{qkv_.data() + r * qkv_size() + h * group * head_dim, group,
+                                     head_dim, value_stride_,
+                                     attended_.data() + (r * kv_heads + h) * group * head_dim};
+            Attention(head, pages, scratch_.data() + worker * scratch_floats_);
+          }
+        });
+  }
+
+  void WriteLogits(const StepBatch& batch, StepOutput* output) {
+    const int64_t hidden = config_.hidden_size;
+    int64_t wanted = 0;
+    for (size_t r = 0; r < batch.rows.size(); ++r) {
+      if (!batch.rows[r].want_logits) continue;
+      RmsNorm(hidden_.data() + static_cast<int64_t>(r) * hidden, weights_.final_norm.data(),
+              config_.rms_norm_eps, hidden, normed_.data() + wanted * hidden);
+      ++wanted;
+    }
+    output->vocab_size = config_.vocab_size;
+    output->logits.resize(static_cast<size_t>(wanted * config_.vocab_size));
+    if (wanted == 0) return;
+    Multiply(weights_.head, nullptr, normed_.data(), wanted, false, output->logits.data());
+  }
+
+  void Poison(PageId page) {
+    for (const auto& layer : pool_) {
+      std::fill_n(layer.get() + page * page_floats_, page_floats_,
+                  std::numeric_limits<float>::quiet_NaN());
+    }
+  }
+
+  struct PlannedPage {
+    PageId page = 0;
+    int32_t begin = 0, end = 0;
+  };
+
+  const ModelConfig config_;
+  const bool bfloat16_;
+  const NativeWeights weights_;
+  ThreadTeam team_;
+  const int64_t value_stride_;
+  const int64_t page_floats_;            // of one layer
+  std::vector<float> cos_, sin_;         // [max_positions, head_dim / 2]
+  std::vector<std::unique_ptr<float[], Free>> pool_;  // [layers][pages, page_floats]
+  KvCache cache_;
+
+  // Of the step; they keep their memory from step to step.
+  std::vector<RowPlacement> placements_;
+  std::vector<PlannedPage> key_pages_;
+  std::vector<int64_t> key_begin_;  // [rows + 1] into key_pages_
+  std::vector<float> hidden_, normed_, qkv_, attended_, gate_up_, activated_;  // [rows, ...]
+  std::vector<float> scratch_;                                                  // per thread
+  int64_t scratch_floats_ = 0;
+  std::vector<std::vector<KeyPage>> worker_pages_ =
+      std::vector<std::vector<KeyPage>>(static_cast<size_t>(team_.threads()));
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Backbone>> CreateNativeBackbone(const ModelPackage& package,
+                                                               const BackendOptions& options) {
+  if (options.device != "cpu") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "device \"", options.device, "\": the native backend runs on cpu; use --backend torch"));
+  }
+  if (options.num_threads < 0 || options.num_threads > 1024) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("threads ", options.num_threads, ", allowed 0 to 1024"));
+  }
+  if (options.max_pages < 1) return absl::InvalidArgumentError("max_pages must be at least 1");
+  if (options.compute == ComputeType::kFloat64) {
+    return absl::UnimplementedError("the native backend does not compute in float64");
+  }
+  DRAGOMAN_ASSIGN_OR_RETURN(
+      NativeWeights weights,
+      LoadNativeWeights(package, options.compute == ComputeType::kBfloat16));
+  const int threads = options.num_threads > 0
+                          ? options.num_threads
+                          : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  return std::make_unique<NativeBackbone>(package.config(), options, threads, std::move(weights));
+}
+
+}  // namespace dragoman::model

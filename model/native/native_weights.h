@@ -1,0 +1,44 @@
+// Weights of a package in the form in which the native backbone streams them. Immutable.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/status.h"
+#include "model/kernels/packed_matrix.h"
+#include "model/package/model_package.h"
+
+namespace dragoman::model {
+
+struct NativeLinear {
+  PackedMatrix weight;
+  std::vector<float> bias;  // empty: none
+
+  const float* bias_or_null() const { return bias.empty() ? nullptr : bias.data(); }
+};
+
+struct NativeLayer {
+  std::vector<float> attention_norm, ffn_norm;  // [hidden]
+  NativeLinear qkv;                             // [(heads + 2 kv_heads) head_dim, hidden]
+  std::vector<float> q_norm, k_norm;            // [head_dim], empty: none
+  NativeLinear output;                          // [hidden, heads head_dim]
+  NativeLinear gate_up;                         // [2 ffn, hidden]: gate, then up
+  NativeLinear down;                            // [hidden, ffn]
+};
+
+struct NativeWeights {
+  std::vector<float> embedding;  // [vocab, hidden]
+  std::vector<float> final_norm;
+  PackedMatrix head;  // [vocab, hidden]
+  std::vector<NativeLayer> layers;
+
+  int64_t matrix_bytes() const;
+};
+
+// Weights stay as exact as the package has them: packages whose matrices are all bf16 are kept in
+// bf16, others in fp32, unless `round_to_bfloat16`.
+// Errors: those of ModelPackage::Tensor().
+absl::StatusOr<NativeWeights> LoadNativeWeights(const ModelPackage& package,
+                                                bool round_to_bfloat16);
+
+}  // namespace dragoman::model

@@ -1,0 +1,102 @@
+#include "model/native/thread_team.h"
+
+#include <algorithm>
+
+#include "base/thread_name.h"
+
+namespace dragoman::model {
+namespace {
+
+// About 50 microseconds: longer than what lies between two loops of a step.
+constexpr int kSpins = 2000;
+
+inline void Pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+ThreadTeam::ThreadTeam(int threads) {
+  for (int i = 1; i < threads; ++i) {
+    workers_.emplace_back([this, i] {
+      NameThisThread("compute");
+      Work(i);
+    });
+  }
+}
+
+ThreadTeam::~ThreadTeam() {
+  {
+    const MutexLock lock(&mu_);
+    stop_.store(true);
+  }
+  wake_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+bool ThreadTeam::TakePiece(int worker) {
+  int64_t left = pieces_left_.load();
+  do {
+    if (left == 0) return false;
+  } while (!pieces_left_.compare_exchange_weak(left, left - 1));
+  // The loop cannot end before this piece is done, so its fields are stable.
+  const int64_t begin = (pieces_ - left) * grain_;
+  (*body_)(worker, begin, std::min(begin + grain_, count_));
+  pieces_done_.fetch_add(1);
+  return true;
+}
+
+void ThreadTeam::Work(int worker) {
+  for (;;) {
+    int spins = 0;
+    while (!TakePiece(worker)) {
+      if (++spins < kSpins) {
+        Pause();
+        continue;
+      }
+      parked_.fetch_add(1);
+      {
+        MutexLock lock(&mu_);
+        wake_.wait(mu_, [this] { return stop_.load() || pieces_left_.load() > 0; });
+      }
+      parked_.fetch_sub(1);
+      if (stop_.load()) return;
+      spins = 0;
+    }
+  }
+}
+
+void ThreadTeam::ParallelFor(int64_t count, int64_t grain, const Body& body) {
+  if (count <= 0) return;
+  if (workers_.empty() || count <= grain) {
+    body(0, 0, count);
+    return;
+  }
+  body_ = &body;
+  count_ = count;
+  grain_ = grain;
+  pieces_ = (count + grain - 1) / grain;
+  const int64_t pieces = pieces_;
+  pieces_done_.store(0);
+  pieces_left_.store(pieces);
+  if (parked_.load() > 0) {
+    // A worker between its last look and its wait holds the lock.
+    { const MutexLock lock(&mu_); }
+    wake_.notify_all();
+  }
+  while (TakePiece(0)) {
+  }
+  for (int spins = 0; pieces_done_.load() != pieces; ++spins) {
+    if (spins < kSpins) {
+      Pause();
+    } else {
+      std::this_thread::yield();
+    }
+  }
+}
+
+}  // namespace dragoman::model
