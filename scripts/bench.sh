@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 part=${1:-all}
 shift || true
 scripts/bootstrap.sh
-scripts/build.sh release dragoman dragoman-model dragoman-server dragoman_torch
+scripts/build.sh release dragoman dragoman-model dragoman-server
 
 echo "machine: $(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores"
 echo "commit:  $(git rev-parse --short HEAD) ($(git status --porcelain | wc -l) changed files)"

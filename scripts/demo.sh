@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 scripts/bootstrap.sh
 preset=release
 [[ ! -x build/release/bin/dragoman-server && -x build/dev/bin/dragoman-server ]] && preset=dev
-scripts/build.sh "$preset" dragoman dragoman-server dragoman_torch
+scripts/build.sh "$preset" dragoman dragoman-server
 
 work=$(mktemp -d) server=
 cleanup() {  # also after an error

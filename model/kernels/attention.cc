@@ -73,8 +73,8 @@ void AttentionOfHead(const AttentionHead& head, std::span<const KeyPage> pages, 
   const Tag d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto size = static_cast<int64_t>(pages.size()) * kKeyPageRows;
-  float* const scores = scratch;                         // [group, size]
-  float* const sums = scratch + head.group * size;       // [value_stride]
+  float* const scores = scratch;                    // [group, size]
+  float* const sums = scratch + head.group * size;  // [value_stride]
   for (int64_t p = 0; p < static_cast<int64_t>(pages.size()); ++p) {
     for (int64_t g = 0; g < head.group;) {
       float* out = scores + g * size + p * kKeyPageRows;

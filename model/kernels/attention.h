@@ -14,7 +14,7 @@ constexpr int64_t kKeyPageRows = 16;
 struct KeyPage {
   const float* keys = nullptr;    // [head_dim, 16]: one vector load gives 16 rows
   const float* values = nullptr;  // [16, value_stride]
-  int32_t begin = 0, end = 0;     // rows of the page that the query sees; what lies outside may be NaN
+  int32_t begin = 0, end = 0;  // rows of the page that the query sees; what lies outside may be NaN
 };
 
 struct AttentionHead {

@@ -132,7 +132,11 @@ struct PagedKeys {
 
 TEST(AttentionTest, EqualsTheReferenceAndNeverReadsHiddenRows) {
   const std::vector<std::vector<std::pair<int32_t, int32_t>>> cases = {
-      {{0, 1}}, {{0, 16}}, {{5, 7}}, {{0, 16}, {0, 3}}, {{0, 16}, {0, 16}, {0, 9}, {0, 16}, {2, 4}}};
+      {{0, 1}},
+      {{0, 16}},
+      {{5, 7}},
+      {{0, 16}, {0, 3}},
+      {{0, 16}, {0, 16}, {0, 9}, {0, 16}, {2, 4}}};
   uint64_t id = 100;
   for (const auto& visible : cases) {
     for (const int64_t head_dim : {8, 16, 40, 64, 96, 128}) {
@@ -140,8 +144,8 @@ TEST(AttentionTest, EqualsTheReferenceAndNeverReadsHiddenRows) {
         const PagedKeys keys(head_dim, visible, id += 10);
         const auto queries = RandomFloats(static_cast<size_t>(group * head_dim), "queries", id);
         std::vector<float> got(queries.size()), wanted(queries.size());
-        std::vector<float> scratch(static_cast<size_t>(AttentionScratch(
-            group, static_cast<int64_t>(visible.size()), keys.stride)));
+        std::vector<float> scratch(static_cast<size_t>(
+            AttentionScratch(group, static_cast<int64_t>(visible.size()), keys.stride)));
         AttentionHead head{queries.data(), group, head_dim, keys.stride, got.data()};
         Attention(head, keys.pages, scratch.data());
         head.out = wanted.data();

@@ -5,8 +5,7 @@ namespace {
 
 double WeightAt(const PackedMatrix& weights, int64_t output, int64_t input) {
   const int64_t panel = output / PackedMatrix::kPanelOutputs;
-  const int64_t at =
-      input * PackedMatrix::kPanelOutputs + output % PackedMatrix::kPanelOutputs;
+  const int64_t at = input * PackedMatrix::kPanelOutputs + output % PackedMatrix::kPanelOutputs;
   return weights.type() == WeightType::kFloat32
              ? static_cast<double>(weights.float32_panel(panel)[at])
              : static_cast<double>(FromBfloat16(weights.bfloat16_panel(panel)[at]));

@@ -186,10 +186,9 @@ class NativeBackbone final : public Backbone {
                 bool accumulate, float* y) {
     const MatMulRows product{x, weight.inputs(), y, weight.outputs(), rows, bias, accumulate};
     const int64_t panel_work = rows * weight.inputs() * PackedMatrix::kPanelOutputs;
-    team_.ParallelFor(weight.num_panels(), std::max<int64_t>(1, kPieceWork / panel_work),
-                      [&](int, int64_t begin, int64_t end) {
-                        MatMul(weight, product, begin, end);
-                      });
+    team_.ParallelFor(
+        weight.num_panels(), std::max<int64_t>(1, kPieceWork / panel_work),
+        [&](int, int64_t begin, int64_t end) { MatMul(weight, product, begin, end); });
   }
   void Multiply(const NativeLinear& linear, const float* x, int64_t rows, bool accumulate,
                 float* y) {
@@ -269,8 +268,8 @@ class NativeBackbone final : public Backbone {
             pages.clear();
             for (int64_t k = key_begin_[r]; k < key_begin_[r + 1]; ++k) {
               const PlannedPage& page = key_pages_[k];
-              pages.push_back({Keys(layer, page.page, h), Values(layer, page.page, h), page.begin,
-                               page.end});
+              pages.push_back(
+                  {Keys(layer, page.page, h), Values(layer, page.page, h), page.begin, page.end});
             }
             const AttentionHead head{qkv_.data() + r * qkv_size() + h * group * head_dim, group,
                                      head_dim, value_stride_,
@@ -312,8 +311,8 @@ class NativeBackbone final : public Backbone {
   const NativeWeights weights_;
   ThreadTeam team_;
   const int64_t value_stride_;
-  const int64_t page_floats_;            // of one layer
-  std::vector<float> cos_, sin_;         // [max_positions, head_dim / 2]
+  const int64_t page_floats_;                         // of one layer
+  std::vector<float> cos_, sin_;                      // [max_positions, head_dim / 2]
   std::vector<std::unique_ptr<float[], Free>> pool_;  // [layers][pages, page_floats]
   KvCache cache_;
 
@@ -322,7 +321,7 @@ class NativeBackbone final : public Backbone {
   std::vector<PlannedPage> key_pages_;
   std::vector<int64_t> key_begin_;  // [rows + 1] into key_pages_
   std::vector<float> hidden_, normed_, qkv_, attended_, gate_up_, activated_;  // [rows, ...]
-  std::vector<float> scratch_;                                                  // per thread
+  std::vector<float> scratch_;                                                 // per thread
   int64_t scratch_floats_ = 0;
   std::vector<std::vector<KeyPage>> worker_pages_ =
       std::vector<std::vector<KeyPage>>(static_cast<size_t>(team_.threads()));
@@ -344,9 +343,8 @@ absl::StatusOr<std::unique_ptr<Backbone>> CreateNativeBackbone(const ModelPackag
   if (options.compute == ComputeType::kFloat64) {
     return absl::UnimplementedError("the native backend does not compute in float64");
   }
-  DRAGOMAN_ASSIGN_OR_RETURN(
-      NativeWeights weights,
-      LoadNativeWeights(package, options.compute == ComputeType::kBfloat16));
+  DRAGOMAN_ASSIGN_OR_RETURN(NativeWeights weights,
+                            LoadNativeWeights(package, options.compute == ComputeType::kBfloat16));
   const int threads = options.num_threads > 0
                           ? options.num_threads
                           : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));

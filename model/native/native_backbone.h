@@ -1,5 +1,6 @@
-// The CPU backbone made of our own kernels: no libtorch, starts in milliseconds. A row gets the same
-// bits in any batch and for any number of threads, so streamed and offline decoding agree exactly.
+// The CPU backbone made of our own kernels: no libtorch, starts in milliseconds. A row gets the
+// same bits in any batch and for any number of threads, so streamed and offline decoding agree
+// exactly.
 //
 // One thread only (the engine thread); a team of threads works below it inside Forward().
 #pragma once

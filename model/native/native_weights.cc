@@ -96,7 +96,8 @@ absl::Status ReadLayer(const Reader& reader, const ModelConfig& config, int64_t 
   using Parts = std::vector<std::string>;
   const Parts qkv = fused ? Parts{"qkv_proj"} : Parts{"q_proj", "k_proj", "v_proj"};
   const Parts gate_up = fused ? Parts{"gate_up_proj"} : Parts{"gate_proj", "up_proj"};
-  DRAGOMAN_RETURN_IF_ERROR(reader.Append(prefix + "input_layernorm.weight", &layer->attention_norm));
+  DRAGOMAN_RETURN_IF_ERROR(
+      reader.Append(prefix + "input_layernorm.weight", &layer->attention_norm));
   DRAGOMAN_RETURN_IF_ERROR(
       reader.Append(prefix + "post_attention_layernorm.weight", &layer->ffn_norm));
   DRAGOMAN_RETURN_IF_ERROR(
@@ -136,8 +137,7 @@ absl::StatusOr<NativeWeights> LoadNativeWeights(const ModelPackage& package,
                                                 bool round_to_bfloat16) {
   const ModelConfig& config = package.config();
   DRAGOMAN_ASSIGN_OR_RETURN(const bool exact, AllMatricesAreBfloat16(package));
-  const WeightType type =
-      exact || round_to_bfloat16 ? WeightType::kBfloat16 : WeightType::kFloat32;
+  const WeightType type = exact || round_to_bfloat16 ? WeightType::kBfloat16 : WeightType::kFloat32;
   const Reader reader(package, type);
   NativeWeights weights;
   DRAGOMAN_RETURN_IF_ERROR(reader.Append("model.embed_tokens.weight", &weights.embedding));

@@ -21,7 +21,7 @@ struct ServerConfig {
   bool reflection = true;
   std::string port_file;  // gets the bound ports as JSON
   // model
-  std::string model;              // folder of the model package
+  std::string model;             // folder of the model package
   std::string backend = "auto";  // "auto", "native", name of a module, or its path
   std::string device = "cpu";
   std::string compute = "float32";

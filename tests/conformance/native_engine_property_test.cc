@@ -1,8 +1,8 @@
-// The properties of model/engine/engine_properties.h on the native backbone with random weights: fewer
-// cases than on the hash backbone, but real keys, values and positions.
+// The properties of model/engine/engine_properties.h on the native backbone with random weights:
+// fewer cases than on the hash backbone, but real keys, values and positions.
 #include "gtest/gtest.h"
-#include "model/native/native_backbone.h"
 #include "model/engine/engine_properties.h"
+#include "model/native/native_backbone.h"
 #include "tests/conformance/tiny_engine_model.h"
 
 namespace dragoman::model {

@@ -1,8 +1,8 @@
-// The properties of model/engine/engine_properties.h on the torch backbone with random weights: fewer
-// cases than on the hash backbone, but real keys, values and positions.
+// The properties of model/engine/engine_properties.h on the torch backbone with random weights:
+// fewer cases than on the hash backbone, but real keys, values and positions.
 #include "gtest/gtest.h"
-#include "model/torch/torch_backbone.h"
 #include "model/engine/engine_properties.h"
+#include "model/torch/torch_backbone.h"
 #include "tests/conformance/tiny_engine_model.h"
 
 namespace dragoman::model {
