@@ -73,6 +73,7 @@ class DrainTest : public ::testing::Test {
   void StopWith(StreamClient* client) {
     client->ReadUntil([](const v1::StreamEvent& event) { return event.has_started(); });
     client->Text("This segment stays open");
+    while (server_->Metric("dragoman_source_words_total") < 3) std::this_thread::yield();
     server_->server().RequestStop();
     const v1::StreamEvent notice =
         client->ReadUntil([](const v1::StreamEvent& event) { return event.has_notice(); });
