@@ -13,7 +13,7 @@
 #include "model/kernels/attention.h"
 #include "model/kernels/matmul.h"
 #include "model/kernels/row_ops.h"
-#include "model/kv_cache/kv_cache.h"
+#include "model/kv_cache/cached_backbone.h"
 #include "model/native/native_weights.h"
 #include "model/native/thread_team.h"
 
@@ -31,17 +31,18 @@ struct Free {
   void operator()(float* memory) const { std::free(memory); }
 };
 
-class NativeBackbone final : public Backbone {
+class NativeBackbone final : public CachedBackbone {
  public:
   NativeBackbone(const ModelConfig& config, const BackendOptions& options, int threads,
                  NativeWeights weights)
-      : config_(config),
+      : CachedBackbone(
+            {options.max_pages, config.vocab_size, static_cast<int32_t>(config.max_positions)}),
+        config_(config),
         bfloat16_(options.compute == ComputeType::kBfloat16),
         weights_(std::move(weights)),
         team_(threads),
         value_stride_(RoundUp(config.head_dim, kKeyPageRows)),
-        page_floats_(config.num_kv_heads * kPageRows * (config.head_dim + value_stride_)),
-        cache_({options.max_pages, config.vocab_size, static_cast<int32_t>(config.max_positions)}) {
+        page_floats_(config.num_kv_heads * kPageRows * (config.head_dim + value_stride_)) {
     const RopeFrequencies frequencies = ComputeRopeFrequencies(config);
     const auto half = static_cast<size_t>(config.head_dim / 2);
     for (int64_t position = 0; position < config.max_positions; ++position) {
@@ -66,26 +67,6 @@ class NativeBackbone final : public Backbone {
   std::string description() const override {
     return absl::StrCat("native-cpu-", bfloat16_ ? "bfloat16" : "float32", "-", KernelTarget());
   }
-
-  absl::StatusOr<StreamId> Open(int32_t source_capacity, int32_t target_capacity,
-                                int32_t phi) override {
-    return cache_.Open(source_capacity, target_capacity, phi);
-  }
-  absl::Status Close(StreamId stream) override { return cache_.Close(stream); }
-  absl::StatusOr<StreamLengths> Lengths(StreamId stream) const override {
-    return cache_.Lengths(stream);
-  }
-  absl::Status SetPrompt(StreamId stream, int32_t prompt_rows) override {
-    return cache_.SetPrompt(stream, prompt_rows);
-  }
-  absl::Status Truncate(StreamId stream, Side side, int32_t new_length) override {
-    return cache_.Truncate(stream, side, new_length);
-  }
-  absl::StatusOr<CacheMark> Mark(StreamId stream) const override { return cache_.Mark(stream); }
-  absl::Status Rollback(StreamId stream, const CacheMark& mark) override {
-    return cache_.Rollback(stream, mark);
-  }
-  CacheStats Stats() const override { return cache_.Stats(); }
 
   absl::Status Forward(const StepBatch& batch, StepOutput* output) override {
     DRAGOMAN_RETURN_IF_ERROR(cache_.Append(batch, &placements_));
@@ -314,7 +295,6 @@ class NativeBackbone final : public Backbone {
   const int64_t page_floats_;                         // of one layer
   std::vector<float> cos_, sin_;                      // [max_positions, head_dim / 2]
   std::vector<std::unique_ptr<float[], Free>> pool_;  // [layers][pages, page_floats]
-  KvCache cache_;
 
   // Of the step; they keep their memory from step to step.
   std::vector<RowPlacement> placements_;

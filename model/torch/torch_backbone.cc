@@ -6,7 +6,7 @@
 #include <unordered_map>
 
 #include "base/status_macros.h"
-#include "model/kv_cache/kv_cache.h"
+#include "model/kv_cache/cached_backbone.h"
 #include "model/torch/blas_threads.h"
 #include "model/torch/torch_guard.h"
 #include "model/torch/transformer.h"
@@ -25,17 +25,18 @@ struct AttentionPlan {
   torch::Tensor row_places;   // int64 [rows]: stream * max_rows + place, to read results back
 };
 
-class TorchBackbone final : public Backbone {
+class TorchBackbone final : public CachedBackbone {
  public:
   TorchBackbone(const ModelConfig& config, const BackendOptions& options, torch::Dtype dtype,
                 torch::Device device, TransformerWeights weights)
-      : config_(config),
+      : CachedBackbone(
+            {options.max_pages, config.vocab_size, static_cast<int32_t>(config.max_positions)}),
+        config_(config),
         options_(options),
         dtype_(dtype),
         device_(device),
         weights_(std::move(weights)),
-        rotary_(config, config.max_positions, dtype, device),
-        cache_({options.max_pages, config.vocab_size, static_cast<int32_t>(config.max_positions)}) {
+        rotary_(config, config.max_positions, dtype, device) {
     const auto rows = static_cast<int64_t>(options.max_pages) * kPageRows;
     // [page rows, kv_heads, head_dim] per layer
     for (int64_t i = 0; i < config.num_layers; ++i) {
@@ -55,26 +56,6 @@ class TorchBackbone final : public Backbone {
                                                                    : "float32";
     return absl::StrCat("torch-", options_.device, "-", type);
   }
-
-  absl::StatusOr<StreamId> Open(int32_t source_capacity, int32_t target_capacity,
-                                int32_t phi) override {
-    return cache_.Open(source_capacity, target_capacity, phi);
-  }
-  absl::Status Close(StreamId stream) override { return cache_.Close(stream); }
-  absl::StatusOr<StreamLengths> Lengths(StreamId stream) const override {
-    return cache_.Lengths(stream);
-  }
-  absl::Status SetPrompt(StreamId stream, int32_t prompt_rows) override {
-    return cache_.SetPrompt(stream, prompt_rows);
-  }
-  absl::Status Truncate(StreamId stream, Side side, int32_t new_length) override {
-    return cache_.Truncate(stream, side, new_length);
-  }
-  absl::StatusOr<CacheMark> Mark(StreamId stream) const override { return cache_.Mark(stream); }
-  absl::Status Rollback(StreamId stream, const CacheMark& mark) override {
-    return cache_.Rollback(stream, mark);
-  }
-  CacheStats Stats() const override { return cache_.Stats(); }
 
   absl::Status Forward(const StepBatch& batch, StepOutput* output) override {
     DRAGOMAN_RETURN_IF_ERROR(cache_.Append(batch, &placements_));
@@ -267,7 +248,6 @@ class TorchBackbone final : public Backbone {
   const TransformerWeights weights_;
   const RotaryTable rotary_;
   std::vector<torch::Tensor> keys_, values_;  // per layer
-  KvCache cache_;
   std::vector<RowPlacement> placements_;
 };
 

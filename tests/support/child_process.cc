@@ -64,6 +64,10 @@ ChildProcess::ChildProcess(const ChildOptions& options) {
   }
   std::map<std::string, std::string> variables = {
       {"PATH", "/usr/bin:/bin"}, {"LANG", "C.UTF-8"}, {"TERM", "xterm-256color"}};
+  // Programs built with a sanitizer need its suppressions.
+  for (const char* name : {"ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"}) {
+    if (const char* value = std::getenv(name)) variables[name] = value;
+  }
   for (const auto& [name, value] : options.environment) variables[name] = value;
   std::vector<std::string> environment;
   for (const auto& [name, value] : variables) environment.push_back(name + "=" + value);

@@ -35,9 +35,9 @@ double UnitOf(uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1.0p-5
 }  // namespace
 
 HashBackbone::HashBackbone(HashBackboneOptions options)
-    : options_(std::move(options)),
+    : CachedBackbone(MakeCacheOptions(options)),
+      options_(std::move(options)),
       config_(MakeConfig(options_)),
-      cache_(MakeCacheOptions(options_)),
       rows_(options_.max_pages * kPageRows) {
   const auto vocab = static_cast<TokenId>(config_.vocab_size);
   for (TokenId id = 0; id < vocab; ++id) {
@@ -62,33 +62,6 @@ HashBackbone::HashBackbone(HashBackboneOptions options)
 }
 
 HashBackbone::~HashBackbone() = default;
-
-absl::StatusOr<StreamId> HashBackbone::Open(int32_t source_capacity, int32_t target_capacity,
-                                            int32_t phi) {
-  return cache_.Open(source_capacity, target_capacity, phi);
-}
-
-absl::Status HashBackbone::Close(StreamId stream) { return cache_.Close(stream); }
-
-absl::StatusOr<StreamLengths> HashBackbone::Lengths(StreamId stream) const {
-  return cache_.Lengths(stream);
-}
-
-absl::Status HashBackbone::SetPrompt(StreamId stream, int32_t prompt_rows) {
-  return cache_.SetPrompt(stream, prompt_rows);
-}
-
-absl::Status HashBackbone::Truncate(StreamId stream, Side side, int32_t new_length) {
-  return cache_.Truncate(stream, side, new_length);
-}
-
-absl::StatusOr<CacheMark> HashBackbone::Mark(StreamId stream) const { return cache_.Mark(stream); }
-
-absl::Status HashBackbone::Rollback(StreamId stream, const CacheMark& mark) {
-  return cache_.Rollback(stream, mark);
-}
-
-CacheStats HashBackbone::Stats() const { return cache_.Stats(); }
 
 absl::Status HashBackbone::ReadCache(StreamId stream, Side side, int32_t row, int64_t layer,
                                      bool keys, std::vector<float>* out) const {

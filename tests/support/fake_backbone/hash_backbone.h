@@ -17,7 +17,7 @@
 #include "model/api/backbone.h"
 #include "model/api/stream_layout.h"
 #include "model/decode/token_traits.h"
-#include "model/kv_cache/kv_cache.h"
+#include "model/kv_cache/cached_backbone.h"
 
 namespace dragoman::model {
 
@@ -48,23 +48,14 @@ struct HashBackboneOptions {
   std::function<void(const StepBatch&)> on_forward;
 };
 
-class HashBackbone final : public Backbone {
+class HashBackbone final : public CachedBackbone {
  public:
   explicit HashBackbone(HashBackboneOptions options);
   ~HashBackbone() override;
 
   const ModelConfig& config() const override { return config_; }
   std::string description() const override { return "hash-cpu"; }
-  absl::StatusOr<StreamId> Open(int32_t source_capacity, int32_t target_capacity,
-                                int32_t phi) override;
-  absl::Status Close(StreamId stream) override;
-  absl::StatusOr<StreamLengths> Lengths(StreamId stream) const override;
-  absl::Status SetPrompt(StreamId stream, int32_t prompt_rows) override;
   absl::Status Forward(const StepBatch& batch, StepOutput* output) override;
-  absl::Status Truncate(StreamId stream, Side side, int32_t new_length) override;
-  absl::StatusOr<CacheMark> Mark(StreamId stream) const override;
-  absl::Status Rollback(StreamId stream, const CacheMark& mark) override;
-  CacheStats Stats() const override;
   // The stored hash as two numbers of 24 bits; keys and values are the same.
   absl::Status ReadCache(StreamId stream, Side side, int32_t row, int64_t layer, bool keys,
                          std::vector<float>* out) const override;
@@ -87,7 +78,6 @@ class HashBackbone final : public Backbone {
 
   const HashBackboneOptions options_;
   ModelConfig config_;
-  KvCache cache_;
   std::vector<CachedRow> rows_;  // [pages, kPageRows]
   // Ids of each class, ascending.
   std::vector<TokenId> word_starts_;
