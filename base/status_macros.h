@@ -18,7 +18,10 @@
 // DRAGOMAN_ASSIGN_OR_RETURN(auto value, MakeValue());
 #define DRAGOMAN_ASSIGN_OR_RETURN(lhs, expr) \
   DRAGOMAN_ASSIGN_OR_RETURN_(DRAGOMAN_CONCAT_(dragoman_status_or_, __LINE__), lhs, expr)
+// `tmp` and `lhs` are declarations and cannot stand in parentheses.
+// NOLINTBEGIN(bugprone-macro-parentheses)
 #define DRAGOMAN_ASSIGN_OR_RETURN_(tmp, lhs, expr) \
   auto tmp = (expr);                               \
   if (!tmp.ok()) return tmp.status();              \
   lhs = std::move(tmp).value()
+// NOLINTEND(bugprone-macro-parentheses)

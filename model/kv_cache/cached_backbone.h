@@ -1,5 +1,5 @@
-// What all backbones that keep their rows by KvCache have in common: streams, lengths, truncation and
-// marks are the cache's. Same thread rule as Backbone.
+// What all backbones that keep their rows by KvCache have in common: streams, lengths, truncation
+// and marks are the cache's. Same thread rule as Backbone.
 #pragma once
 
 #include "model/api/backbone.h"

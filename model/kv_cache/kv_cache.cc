@@ -284,7 +284,7 @@ void KvCache::Impl::EndPlanning() {
 }
 
 absl::Status KvCache::Append(const StepBatch& batch, std::vector<RowPlacement>* placements) {
-  const absl::Status status = impl_->CheckBatch(batch);
+  absl::Status status = impl_->CheckBatch(batch);
   if (status.ok()) impl_->Commit(batch, placements);
   impl_->EndPlanning();
   return status;

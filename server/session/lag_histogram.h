@@ -31,7 +31,7 @@ class LagHistogram {
   static constexpr size_t kBuckets = 8 + 29 * 8;
   static size_t Bucket(uint32_t value) {
     if (value < 8) return value;
-    const int shift = std::bit_width(value) - 4;  // value >> shift is in 8..15
+    const int shift = static_cast<int>(std::bit_width(value)) - 4;  // value >> shift is in 8..15
     return 8 + static_cast<size_t>(shift) * 8 + ((value >> shift) - 8);
   }
   static uint32_t UpperEdge(size_t bucket) {
