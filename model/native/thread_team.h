@@ -7,10 +7,10 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <thread>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "base/mutex.h"
 
 namespace dragoman::model {
@@ -28,8 +28,9 @@ class ThreadTeam {
   // Calls body(worker, begin, end) for pieces of `grain` until [0, count) is done; `worker` is
   // 0..threads()-1 and never at work twice. Returns when all pieces are done. With one piece or one
   // thread the caller does it all.
-  using Body = std::function<void(int worker, int64_t begin, int64_t end)>;
-  void ParallelFor(int64_t count, int64_t grain, const Body& body);
+  // No allocation.
+  using Body = absl::FunctionRef<void(int worker, int64_t begin, int64_t end)>;
+  void ParallelFor(int64_t count, int64_t grain, Body body);
 
  private:
   void Work(int worker);
