@@ -43,6 +43,8 @@ class Backbone {
   virtual const ModelConfig& config() const = 0;
   // "torch-cpu-float32" and so on; for logs and GetInfo.
   virtual std::string description() const = 0;
+  // Bytes of weight matrices that one step reads, whatever its rows are.
+  virtual int64_t weight_bytes() const = 0;
 
   // Opens a stream whose sides may grow to the given numbers of rows. Pages are taken as rows come;
   // ResourceExhausted at Forward() then. `phi` is the position of the first target-side row.

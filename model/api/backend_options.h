@@ -3,7 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+
+#include "model/api/weight_type.h"
 
 namespace dragoman::model {
 
@@ -12,6 +15,8 @@ enum class ComputeType { kFloat32, kBfloat16, kFloat64 };  // float64 is for tes
 struct BackendOptions {
   std::string device = "cpu";  // "cpu", "cuda" or "cuda:N"
   ComputeType compute = ComputeType::kFloat32;
+  // How weight matrices are kept; nothing: as the package has them. Native backend only.
+  std::optional<WeightType> weights;
   int num_threads = 0;              // 0: the backend's own choice
   size_t max_pages = 4096;          // KV pool, pages of 16 rows
   bool poison_freed_pages = false;  // fill returned pages with NaN; for tests

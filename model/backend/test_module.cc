@@ -33,6 +33,7 @@ class EchoBackbone final : public Backbone {
 
   const ModelConfig& config() const override { return config_; }
   std::string description() const override { return "echo"; }
+  int64_t weight_bytes() const override { return 0; }
   absl::StatusOr<StreamId> Open(int32_t source, int32_t target, int32_t phi) override {
     return cache_.Open(source, target, phi);
   }

@@ -140,6 +140,8 @@ void AddEvaluateCommand(CLI::App* app, CommandBody* body) {
       ->capture_default_str();
   command->add_option("--compute", flags->model.compute, "float32 or bfloat16")
       ->capture_default_str();
+  command->add_option("--weights", flags->model.weights,
+                      "fp32, bf16, int8 or int4; left out: as the package has them");
   command->add_option("--threads", flags->model.threads, "0: the library's choice")
       ->capture_default_str();
   command->add_option("--batch", flags->model.slots, "Lines in work at a time")

@@ -29,6 +29,13 @@ absl::StatusOr<OpenedModel> OpenModel(const OpenModelOptions& options, Clock* cl
     return absl::InvalidArgumentError(
         absl::StrCat("compute \"", options.compute, "\" is unknown; use float32 or bfloat16"));
   }
+  if (!options.weights.empty()) {
+    backend.weights = ParseWeightType(options.weights);
+    if (!backend.weights.has_value()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "weights \"", options.weights, "\" are unknown; use fp32, bf16, int8 or int4"));
+    }
+  }
   OpenedModel model;
   DRAGOMAN_ASSIGN_OR_RETURN(model.package, ModelPackage::Load(options.folder));
   DRAGOMAN_ASSIGN_OR_RETURN(model.tokenizer, LoadTokenizer(options.folder));

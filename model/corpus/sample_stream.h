@@ -16,8 +16,8 @@ struct SampleStreamOptions {
   uint64_t seed = 1;
   size_t batch_tokens = 4096;  // source and target side with padding
   size_t overhead_tokens = 6;  // prompt, marker, header of a sample
-  size_t bucket_width = 8;
-  size_t window_batches = 100;
+  size_t bucket_width = 2;
+  size_t window_batches = 400;
   size_t max_side_tokens = 500;  // samples with a longer side are left out
   // Copies of a sample per epoch by corpus index; fractions are drawn per epoch. Missing: 1.
   std::map<uint16_t, double> corpus_weights;

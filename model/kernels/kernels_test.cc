@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 #include "model/kernels/attention.h"
 #include "model/kernels/matmul.h"
+#include "model/kernels/quantized_matmul.h"
 #include "model/kernels/row_ops.h"
 
 namespace dragoman::model {
@@ -77,6 +78,146 @@ TEST(MatMulTest, ARowHasTheSameBitsInAnyBatchAndAnySplitOfPanels) {
              p + 1);
     }
     EXPECT_EQ(alone, together);
+  }
+}
+
+class QuantizedTest : public ::testing::TestWithParam<WeightType> {};
+
+TEST_P(QuantizedTest, WeightsStayWithinTheBoundOfTheirGroup) {
+  const int64_t group = QuantGroup(GetParam());
+  constexpr int64_t kOutputs = 35, kInputs = 200;
+  const auto weights = RandomFloats(kOutputs * kInputs, "weights", 5);
+  const PackedMatrix packed = PackedMatrix::Pack(weights.data(), kOutputs, kInputs, GetParam());
+  for (int64_t o = 0; o < kOutputs; ++o) {
+    for (int64_t begin = 0; begin < kInputs; begin += group) {
+      const int64_t end = std::min(kInputs, begin + group);
+      const auto at = [&](int64_t k) {
+        return static_cast<double>(weights[static_cast<size_t>(o * kInputs + k)]);
+      };
+      double most = 0, error = 0, square = 0;
+      for (int64_t k = begin; k < end; ++k) most = std::max(most, std::fabs(at(k)));
+      for (int64_t k = begin; k < end; ++k) {
+        const double exact = at(k);
+        square += exact * exact;
+        const double difference = packed.Weight(o, k) - exact;
+        error += difference * difference;
+        if (GetParam() == WeightType::kInt8) {
+          // Half a step, and what the bf16 scale lets the largest weight miss.
+          EXPECT_LE(std::fabs(difference), most * (0.5 / 127 + 1.0 / 256));
+        }
+      }
+      if (GetParam() == WeightType::kInt4) {
+        // No worse than plain rounding to 15 steps of the largest weight.
+        EXPECT_LE(error, static_cast<double>(end - begin) * (most / 14) * (most / 14));
+        EXPECT_LE(error, 0.02 * square);
+      }
+    }
+  }
+}
+
+TEST_P(QuantizedTest, GroupsOfZerosStayZero) {
+  const std::vector<float> weights(4 * 130, 0.0f);
+  const PackedMatrix packed = PackedMatrix::Pack(weights.data(), 4, 130, GetParam());
+  for (int64_t o = 0; o < 4; ++o) {
+    for (int64_t k = 0; k < 130; ++k) EXPECT_EQ(packed.Weight(o, k), 0.0);
+  }
+}
+
+TEST_P(QuantizedTest, ProductEqualsTheReferenceForOddSizesAndOneTo33Rows) {
+  uint64_t id = 50;
+  for (const auto& [outputs, inputs] : std::vector<std::pair<int64_t, int64_t>>{
+           {1, 1}, {31, 7}, {32, 64}, {33, 65}, {100, 128}, {130, 1000}}) {
+    const auto weights = RandomFloats(static_cast<size_t>(outputs * inputs), "weights", ++id);
+    const auto bias = RandomFloats(static_cast<size_t>(outputs), "bias", id);
+    const PackedMatrix packed = PackedMatrix::Pack(weights.data(), outputs, inputs, GetParam());
+    for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 33}) {
+      const auto x = RandomFloats(static_cast<size_t>(rows * inputs), "x", id);
+      QuantizedBuffer quantized;
+      quantized.Resize(rows, inputs, QuantGroup(GetParam()));
+      for (int64_t r = 0; r < rows; ++r) quantized.Fill(r, x.data() + r * inputs);
+      auto got = RandomFloats(static_cast<size_t>(rows * (outputs + 5)), "y", id);
+      auto wanted = got;
+      QuantizedMatMulRows call{quantized.rows(), got.data(), outputs + 5, rows, bias.data(), true};
+      QuantizedMatMul(packed, call, 0, packed.num_panels());
+      call.y = wanted.data();
+      QuantizedMatMulReference(packed, call);
+      EXPECT_LT(LargestDifference(got, wanted), 5e-5)
+          << outputs << " x " << inputs << ", " << rows << " rows";
+    }
+  }
+}
+
+// The largest numbers that 8 bits hold: where a 16-bit sum of pairs would saturate.
+TEST_P(QuantizedTest, LargestValuesDoNotSaturate) {
+  constexpr int64_t kInputs = 256;
+  for (const float sign : {1.0f, -1.0f}) {
+    const std::vector<float> weights(40 * kInputs, sign);
+    const PackedMatrix packed = PackedMatrix::Pack(weights.data(), 40, kInputs, GetParam());
+    for (const float value : {1.0f, -1.0f}) {
+      const std::vector<float> x(kInputs, value);
+      QuantizedBuffer quantized;
+      quantized.Resize(1, kInputs, QuantGroup(GetParam()));
+      quantized.Fill(0, x.data());
+      std::vector<float> y(40);
+      QuantizedMatMul(packed, {quantized.rows(), y.data(), 40, 1, nullptr, false}, 0,
+                      packed.num_panels());
+      for (const float got : y) EXPECT_NEAR(got, sign * value * 256.0f, 1.5f);
+    }
+  }
+}
+
+TEST_P(QuantizedTest, ARowHasTheSameBitsInAnyBatchAndAnySplitOfPanels) {
+  constexpr int64_t kOutputs = 200, kInputs = 300, kRows = 33;
+  const auto weights = RandomFloats(kOutputs * kInputs, "weights", 1);
+  const auto x = RandomFloats(kRows * kInputs, "x", 1);
+  const PackedMatrix packed = PackedMatrix::Pack(weights.data(), kOutputs, kInputs, GetParam());
+  QuantizedBuffer quantized;
+  quantized.Resize(kRows, kInputs, QuantGroup(GetParam()));
+  for (int64_t r = 0; r < kRows; ++r) quantized.Fill(r, x.data() + r * kInputs);
+  std::vector<float> alone(kRows * kOutputs), together(kRows * kOutputs);
+  for (int64_t r = 0; r < kRows; ++r) {
+    QuantizedMatMul(packed,
+                    {quantized.rows().From(r), alone.data() + r * kOutputs, kOutputs, 1, nullptr,
+                     false},
+                    0, packed.num_panels());
+  }
+  for (int64_t p = 0; p < packed.num_panels(); ++p) {
+    QuantizedMatMul(packed, {quantized.rows(), together.data(), kOutputs, kRows, nullptr, false},
+                    p, p + 1);
+  }
+  EXPECT_EQ(alone, together);
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, QuantizedTest,
+                         ::testing::Values(WeightType::kInt8, WeightType::kInt4),
+                         [](const auto& info) { return std::string(WeightTypeName(info.param)); });
+
+TEST(QuantizedRowsTest, EqualTheReferenceAndShowWhatIsNotFinite) {
+  for (const int64_t inputs : {1, 5, 32, 63, 64, 65, 300}) {
+    for (const int64_t group : {32, 64}) {
+      const auto x = RandomFloats(static_cast<size_t>(inputs), "x", static_cast<uint64_t>(inputs));
+      const auto groups = static_cast<size_t>((inputs + group - 1) / group);
+      std::vector<int8_t> got(groups * static_cast<size_t>(group)), wanted(got);
+      std::vector<float> got_scales(groups), wanted_scales(groups);
+      std::vector<int32_t> got_sums(groups), wanted_sums(groups);
+      QuantizeRow(x.data(), inputs, group, got.data(), got_scales.data(), got_sums.data());
+      QuantizeRowReference(x.data(), inputs, group, wanted.data(), wanted_scales.data(),
+                           wanted_sums.data());
+      EXPECT_EQ(got, wanted);
+      EXPECT_EQ(got_scales, wanted_scales);
+      EXPECT_EQ(got_sums, wanted_sums);
+    }
+  }
+  for (const float strange : {std::numeric_limits<float>::quiet_NaN(),
+                              std::numeric_limits<float>::infinity()}) {
+    std::vector<float> x(70, 1.0f);
+    x[10] = strange;
+    int8_t values[128];
+    float scales[2];
+    int32_t sums[2];
+    QuantizeRow(x.data(), 70, 64, values, scales, sums);
+    EXPECT_FALSE(std::isfinite(scales[0]));
+    EXPECT_EQ(scales[1], 1.0f / 127.0f);
   }
 }
 

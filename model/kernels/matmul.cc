@@ -1,12 +1,11 @@
 #include "model/kernels/matmul.h"
 
-#include <algorithm>
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "model/kernels/matmul.cc"
 #include "hwy/foreach_target.h"
 // Must come after foreach_target.h.
 #include "hwy/highway.h"
+#include "model/kernels/store_outputs-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace dragoman::model {
@@ -34,7 +33,7 @@ HWY_INLINE Vec LoadWeights(Tag d, const uint16_t* panel) {
 // kRows rows times 2 vectors of outputs; `panel` points to the first of these outputs.
 template <int64_t kRows, typename T>
 HWY_INLINE void Tile(const T* HWY_RESTRICT panel, int64_t inputs, const float* HWY_RESTRICT x,
-                     int64_t x_stride, float* HWY_RESTRICT out, int64_t out_stride) {
+                     int64_t x_stride, const OutputRow& out, int64_t y_stride, int64_t first) {
   const Tag d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   Vec even0[kRows], even1[kRows], odd0[kRows], odd1[kRows];
@@ -69,45 +68,33 @@ HWY_INLINE void Tile(const T* HWY_RESTRICT panel, int64_t inputs, const float* H
     }
   }
   for (int64_t r = 0; r < kRows; ++r) {
-    hn::StoreU(hn::Add(even0[r], odd0[r]), d, out + r * out_stride);
-    hn::StoreU(hn::Add(even1[r], odd1[r]), d, out + r * out_stride + lanes);
+    OutputRow row = out;
+    row.y += r * y_stride;
+    StoreOutputs(d, hn::Add(even0[r], odd0[r]), first, row);
+    StoreOutputs(d, hn::Add(even1[r], odd1[r]), first + lanes, row);
   }
 }
 
-template <typename T>
-HWY_INLINE void TileOfRows(int64_t rows, const T* panel, int64_t inputs, const float* x,
-                           int64_t x_stride, float* out, int64_t out_stride) {
-  switch (rows) {
-    case 1:
-      return Tile<1>(panel, inputs, x, x_stride, out, out_stride);
-    case 2:
-      return Tile<2>(panel, inputs, x, x_stride, out, out_stride);
-    case 3:
-      return Tile<3>(panel, inputs, x, x_stride, out, out_stride);
-    default:
-      return Tile<kTileRows>(panel, inputs, x, x_stride, out, out_stride);
+// Tile<rows> for a number of rows that is known when it runs.
+template <int64_t kRows, typename... Arguments>
+HWY_INLINE void TileOfRows(int64_t rows, const Arguments&... arguments) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) return TileOfRows<kRows - 1>(rows, arguments...);
   }
+  Tile<kRows>(arguments...);
 }
 
 template <typename T>
-HWY_INLINE void Panel(const T* panel, int64_t inputs, int64_t first, int64_t outputs,
+HWY_INLINE void Panel(const T* panel, const PackedMatrix& weights, int64_t first,
                       const MatMulRows& rows) {
-  constexpr int64_t kWidth = PackedMatrix::kPanelOutputs;
   const auto step = 2 * static_cast<int64_t>(hn::Lanes(Tag()));
-  HWY_ALIGN float sums[kTileRows * kWidth];
-  for (int64_t row = 0; row < rows.rows; row += kTileRows) {
-    const int64_t count = std::min(kTileRows, rows.rows - row);
-    for (int64_t part = 0; part < kWidth; part += step) {
-      TileOfRows(count, panel + part, inputs, rows.x + row * rows.x_stride, rows.x_stride,
-                 sums + part, kWidth);
-    }
-    for (int64_t r = 0; r < count; ++r) {
-      float* y = rows.y + (row + r) * rows.y_stride + first;
-      const float* sum = sums + r * kWidth;
-      for (int64_t o = 0; o < outputs; ++o) {
-        const float value = rows.bias == nullptr ? sum[o] : sum[o] + rows.bias[first + o];
-        y[o] = rows.accumulate ? y[o] + value : value;
-      }
+  for (int64_t r = 0; r < rows.rows; r += kTileRows) {
+    const OutputRow out{rows.y + r * rows.y_stride, rows.bias, rows.accumulate,
+                        weights.outputs()};
+    for (int64_t part = 0; part < PackedMatrix::kPanelOutputs; part += step) {
+      TileOfRows<kTileRows>(rows.rows - r, panel + part, weights.inputs(),
+                            rows.x + r * rows.x_stride, rows.x_stride, out, rows.y_stride,
+                            first + part);
     }
   }
 }
@@ -116,11 +103,10 @@ void MatMulPanels(const PackedMatrix& weights, const MatMulRows& rows, int64_t p
                   int64_t panel_end) {
   for (int64_t p = panel_begin; p < panel_end; ++p) {
     const int64_t first = p * PackedMatrix::kPanelOutputs;
-    const int64_t outputs = std::min(PackedMatrix::kPanelOutputs, weights.outputs() - first);
     if (weights.type() == WeightType::kFloat32) {
-      Panel(weights.float32_panel(p), weights.inputs(), first, outputs, rows);
+      Panel(weights.float32_panel(p), weights, first, rows);
     } else {
-      Panel(weights.bfloat16_panel(p), weights.inputs(), first, outputs, rows);
+      Panel(weights.bfloat16_panel(p), weights, first, rows);
     }
   }
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <sys/mman.h>
 #include <span>
 #include <thread>
 #include <utility>
@@ -12,6 +13,8 @@
 #include "base/status_macros.h"
 #include "model/kernels/attention.h"
 #include "model/kernels/matmul.h"
+#include "model/kernels/quantized_matmul.h"
+#include "model/kernels/quantized_rows.h"
 #include "model/kernels/row_ops.h"
 #include "model/kv_cache/cached_backbone.h"
 #include "model/native/native_weights.h"
@@ -38,7 +41,6 @@ class NativeBackbone final : public CachedBackbone {
       : CachedBackbone(
             {options.max_pages, config.vocab_size, static_cast<int32_t>(config.max_positions)}),
         config_(config),
-        bfloat16_(options.compute == ComputeType::kBfloat16),
         weights_(std::move(weights)),
         team_(threads),
         value_stride_(RoundUp(config.head_dim, kKeyPageRows)),
@@ -54,8 +56,9 @@ class NativeBackbone final : public CachedBackbone {
     }
     for (int64_t layer = 0; layer < config.num_layers; ++layer) {
       // Zeroed by the system when first touched: pages that are never used cost nothing.
-      pool_.emplace_back(static_cast<float*>(
-          std::calloc(options.max_pages * static_cast<size_t>(page_floats_), sizeof(float))));
+      const size_t nb = (options.max_pages * static_cast<size_t>(page_floats_) * sizeof(float) + (1<<21)-1) >> 21 << 21;
+      pool_.emplace_back(static_cast<float*>(std::aligned_alloc(1<<21, nb)));
+      madvise(pool_.back().get(), nb, MADV_HUGEPAGE);
       DRAGOMAN_CHECK_MSG(pool_.back() != nullptr, "no memory for the KV pool");
     }
     if (options.poison_freed_pages) {
@@ -65,8 +68,13 @@ class NativeBackbone final : public CachedBackbone {
 
   const ModelConfig& config() const override { return config_; }
   std::string description() const override {
-    return absl::StrCat("native-cpu-", bfloat16_ ? "bfloat16" : "float32", "-", KernelTarget());
+    const std::string kernel =
+        quantized() ? absl::StrCat("-", QuantizedKernelName()) : std::string();
+    return absl::StrCat("native-cpu-", std::string(WeightTypeName(weights_.type)), "-",
+                        KernelTarget(), kernel);
   }
+
+  int64_t weight_bytes() const override { return weights_.matrix_bytes(); }
 
   absl::Status Forward(const StepBatch& batch, StepOutput* output) override {
     DRAGOMAN_RETURN_IF_ERROR(cache_.Append(batch, &placements_));
@@ -104,6 +112,23 @@ class NativeBackbone final : public CachedBackbone {
   }
 
  private:
+  // What matrices are multiplied with, [rows, width]; also in int8 where weights are quantised.
+  struct Inputs {
+    float* row(int64_t r) { return x.data() + r * width; }
+    void Quantize(int64_t r) { quantized.Fill(r, row(r)); }
+
+    int64_t width = 0;
+    std::vector<float> x;
+    QuantizedBuffer quantized;
+  };
+  bool quantized() const { return IsQuantized(weights_.type); }
+
+  // Row of `hidden_`, normalised, into a row of `normed_`.
+  void NormRow(const float* hidden, const std::vector<float>& weight, int64_t r) {
+    RmsNorm(hidden, weight.data(), config_.rms_norm_eps, config_.hidden_size, normed_.row(r));
+    if (quantized()) normed_.Quantize(r);
+  }
+
   // A page of a layer: for each key-value head keys [head_dim, 16], then values [16, value_stride].
   const float* Keys(int64_t layer, PageId page, int64_t head) const {
     return pool_[layer].get() + page * page_floats_ +
@@ -127,12 +152,17 @@ class NativeBackbone final : public CachedBackbone {
       const auto size = static_cast<size_t>(rows * width);
       if (buffer->size() < size) buffer->resize(size);
     };
+    const auto grow_inputs = [&](Inputs* inputs, int64_t width) {
+      inputs->width = width;
+      grow(&inputs->x, width);
+      if (quantized()) inputs->quantized.Resize(rows, width, QuantGroup(weights_.type));
+    };
     grow(&hidden_, config_.hidden_size);
-    grow(&normed_, config_.hidden_size);
     grow(&qkv_, qkv_size());
-    grow(&attended_, config_.num_heads * config_.head_dim);
     grow(&gate_up_, 2 * config_.ffn_size);
-    grow(&activated_, config_.ffn_size);
+    grow_inputs(&normed_, config_.hidden_size);
+    grow_inputs(&attended_, config_.num_heads * config_.head_dim);
+    grow_inputs(&activated_, config_.ffn_size);
   }
 
   // The pages that each row sees, without their addresses, which differ by layer and head.
@@ -163,15 +193,25 @@ class NativeBackbone final : public CachedBackbone {
   }
 
   // y = W x + b, or y += W x + b.
-  void Multiply(const PackedMatrix& weight, const float* bias, const float* x, int64_t rows,
+  void Multiply(const PackedMatrix& weight, const float* bias, const Inputs& x, int64_t rows,
                 bool accumulate, float* y) {
-    const MatMulRows product{x, weight.inputs(), y, weight.outputs(), rows, bias, accumulate};
     const int64_t panel_work = rows * weight.inputs() * PackedMatrix::kPanelOutputs;
-    team_.ParallelFor(
-        weight.num_panels(), std::max<int64_t>(1, kPieceWork / panel_work),
-        [&](int, int64_t begin, int64_t end) { MatMul(weight, product, begin, end); });
+    const int64_t grain = std::max<int64_t>(1, kPieceWork / panel_work);
+    if (quantized()) {
+      const QuantizedMatMulRows product{x.quantized.rows(), y,    weight.outputs(), rows,
+                                        bias,               accumulate};
+      team_.ParallelFor(
+          weight.num_panels(), grain,
+          [&](int, int64_t begin, int64_t end) { QuantizedMatMul(weight, product, begin, end); });
+    } else {
+      const MatMulRows product{x.x.data(), weight.inputs(), y,         weight.outputs(),
+                               rows,       bias,            accumulate};
+      team_.ParallelFor(
+          weight.num_panels(), grain,
+          [&](int, int64_t begin, int64_t end) { MatMul(weight, product, begin, end); });
+    }
   }
-  void Multiply(const NativeLinear& linear, const float* x, int64_t rows, bool accumulate,
+  void Multiply(const NativeLinear& linear, const Inputs& x, int64_t rows, bool accumulate,
                 float* y) {
     Multiply(linear.weight, linear.bias_or_null(), x, rows, accumulate, y);
   }
@@ -190,21 +230,24 @@ class NativeBackbone final : public CachedBackbone {
     const int64_t hidden = config_.hidden_size, ffn = config_.ffn_size;
     const auto norm = [&](const std::vector<float>& weight) {
       ForRows(rows, hidden, [&](int64_t r) {
-        RmsNorm(hidden_.data() + r * hidden, weight.data(), config_.rms_norm_eps, hidden,
-                normed_.data() + r * hidden);
+        NormRow(hidden_.data() + r * hidden, weight, r);
       });
     };
     norm(weights.attention_norm);
-    Multiply(weights.qkv, normed_.data(), rows, false, qkv_.data());
+    Multiply(weights.qkv, normed_, rows, false, qkv_.data());
     ForRows(rows, qkv_size(), [&](int64_t r) { PlaceRow(batch.rows[r], r, layer); });
     Attend(rows, layer);
-    Multiply(weights.output, attended_.data(), rows, true, hidden_.data());
+    if (quantized()) {
+      ForRows(rows, attended_.width, [&](int64_t r) { attended_.Quantize(r); });
+    }
+    Multiply(weights.output, attended_, rows, true, hidden_.data());
     norm(weights.ffn_norm);
-    Multiply(weights.gate_up, normed_.data(), rows, false, gate_up_.data());
+    Multiply(weights.gate_up, normed_, rows, false, gate_up_.data());
     ForRows(rows, 4 * ffn, [&](int64_t r) {
-      SwiGlu(gate_up_.data() + r * 2 * ffn, ffn, activated_.data() + r * ffn);
+      SwiGlu(gate_up_.data() + r * 2 * ffn, ffn, activated_.row(r));
+      if (quantized()) activated_.Quantize(r);
     });
-    Multiply(weights.down, activated_.data(), rows, true, hidden_.data());
+    Multiply(weights.down, activated_, rows, true, hidden_.data());
   }
 
   // Normalises and rotates queries and keys of a row, scales the queries, stores keys and values.
@@ -254,7 +297,7 @@ class NativeBackbone final : public CachedBackbone {
             }
             const AttentionHead head{qkv_.data() + r * qkv_size() + h * group * head_dim, group,
                                      head_dim, value_stride_,
-                                     attended_.data() + (r * kv_heads + h) * group * head_dim};
+                                     attended_.row(r) + h * group * head_dim};
             Attention(head, pages, scratch_.data() + worker * scratch_floats_);
           }
         });
@@ -265,14 +308,12 @@ class NativeBackbone final : public CachedBackbone {
     int64_t wanted = 0;
     for (size_t r = 0; r < batch.rows.size(); ++r) {
       if (!batch.rows[r].want_logits) continue;
-      RmsNorm(hidden_.data() + static_cast<int64_t>(r) * hidden, weights_.final_norm.data(),
-              config_.rms_norm_eps, hidden, normed_.data() + wanted * hidden);
-      ++wanted;
+      NormRow(hidden_.data() + static_cast<int64_t>(r) * hidden, weights_.final_norm, wanted++);
     }
     output->vocab_size = config_.vocab_size;
     output->logits.resize(static_cast<size_t>(wanted * config_.vocab_size));
     if (wanted == 0) return;
-    Multiply(weights_.head, nullptr, normed_.data(), wanted, false, output->logits.data());
+    Multiply(weights_.head, nullptr, normed_, wanted, false, output->logits.data());
   }
 
   void Poison(PageId page) {
@@ -288,7 +329,6 @@ class NativeBackbone final : public CachedBackbone {
   };
 
   const ModelConfig config_;
-  const bool bfloat16_;
   const NativeWeights weights_;
   ThreadTeam team_;
   const int64_t value_stride_;
@@ -300,17 +340,15 @@ class NativeBackbone final : public CachedBackbone {
   std::vector<RowPlacement> placements_;
   std::vector<PlannedPage> key_pages_;
   std::vector<int64_t> key_begin_;  // [rows + 1] into key_pages_
-  std::vector<float> hidden_, normed_, qkv_, attended_, gate_up_, activated_;  // [rows, ...]
+  std::vector<float> hidden_, qkv_, gate_up_;  // [rows, ...]
+  Inputs normed_, attended_, activated_;
   std::vector<float> scratch_;                                                 // per thread
   int64_t scratch_floats_ = 0;
   std::vector<std::vector<KeyPage>> worker_pages_ =
       std::vector<std::vector<KeyPage>>(static_cast<size_t>(team_.threads()));
 };
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<Backbone>> CreateNativeBackbone(const ModelPackage& package,
-                                                               const BackendOptions& options) {
+absl::Status CheckOptions(const BackendOptions& options) {
   if (options.device != "cpu") {
     return absl::InvalidArgumentError(absl::StrCat(
         "device \"", options.device, "\": the native backend runs on cpu; use --backend torch"));
@@ -323,12 +361,28 @@ absl::StatusOr<std::unique_ptr<Backbone>> CreateNativeBackbone(const ModelPackag
   if (options.compute == ComputeType::kFloat64) {
     return absl::UnimplementedError("the native backend does not compute in float64");
   }
-  DRAGOMAN_ASSIGN_OR_RETURN(NativeWeights weights,
-                            LoadNativeWeights(package, options.compute == ComputeType::kBfloat16));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Backbone>> CreateNativeBackbone(const ModelPackage& package,
+                                                               const BackendOptions& options) {
+  DRAGOMAN_RETURN_IF_ERROR(CheckOptions(options));
+  std::optional<WeightType> type = options.weights;
+  if (!type.has_value() && options.compute == ComputeType::kBfloat16) type = WeightType::kBfloat16;
+  DRAGOMAN_ASSIGN_OR_RETURN(NativeWeights weights, LoadNativeWeights(package, type));
+  return CreateNativeBackbone(package.config(), std::move(weights), options);
+}
+
+absl::StatusOr<std::unique_ptr<Backbone>> CreateNativeBackbone(const ModelConfig& config,
+                                                               NativeWeights weights,
+                                                               const BackendOptions& options) {
+  DRAGOMAN_RETURN_IF_ERROR(CheckOptions(options));
   const int threads = options.num_threads > 0
                           ? options.num_threads
                           : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  return std::make_unique<NativeBackbone>(package.config(), options, threads, std::move(weights));
+  return std::make_unique<NativeBackbone>(config, options, threads, std::move(weights));
 }
 
 }  // namespace dragoman::model

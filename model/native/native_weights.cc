@@ -1,8 +1,10 @@
 #include "model/native/native_weights.h"
 
+#include <cmath>
 #include <cstring>
 #include <string>
 
+#include "base/random.h"
 #include "base/status_macros.h"
 
 namespace dragoman::model {
@@ -134,12 +136,15 @@ int64_t NativeWeights::matrix_bytes() const {
 }
 
 absl::StatusOr<NativeWeights> LoadNativeWeights(const ModelPackage& package,
-                                                bool round_to_bfloat16) {
+                                                std::optional<WeightType> type) {
   const ModelConfig& config = package.config();
-  DRAGOMAN_ASSIGN_OR_RETURN(const bool exact, AllMatricesAreBfloat16(package));
-  const WeightType type = exact || round_to_bfloat16 ? WeightType::kBfloat16 : WeightType::kFloat32;
-  const Reader reader(package, type);
+  if (!type.has_value()) {
+    DRAGOMAN_ASSIGN_OR_RETURN(const bool bfloat16, AllMatricesAreBfloat16(package));
+    type = bfloat16 ? WeightType::kBfloat16 : WeightType::kFloat32;
+  }
+  const Reader reader(package, *type);
   NativeWeights weights;
+  weights.type = *type;
   DRAGOMAN_RETURN_IF_ERROR(reader.Append("model.embed_tokens.weight", &weights.embedding));
   DRAGOMAN_RETURN_IF_ERROR(reader.Append("model.norm.weight", &weights.final_norm));
   const char* head = config.tie_word_embeddings ? "model.embed_tokens" : "lm_head";
@@ -147,6 +152,40 @@ absl::StatusOr<NativeWeights> LoadNativeWeights(const ModelPackage& package,
   weights.layers.resize(static_cast<size_t>(config.num_layers));
   for (int64_t i = 0; i < config.num_layers; ++i) {
     DRAGOMAN_RETURN_IF_ERROR(ReadLayer(reader, config, i, &weights.layers[i]));
+  }
+  return weights;
+}
+
+NativeWeights RandomNativeWeights(const ModelConfig& config, WeightType type, uint64_t seed) {
+  uint64_t id = 0;
+  // Uniform with the deviation that keeps a product at the size of its input.
+  const auto draw = [&](int64_t outputs, int64_t inputs) {
+    RandomStream random(seed, "weights", 0, ++id);
+    const double range = std::sqrt(12.0 / static_cast<double>(inputs));
+    std::vector<float> values(static_cast<size_t>(outputs * inputs));
+    for (float& value : values) value = static_cast<float>(range * (random.NextUnit() - 0.5));
+    return values;
+  };
+  const auto matrix = [&](int64_t outputs, int64_t inputs) {
+    return PackedMatrix::Pack(draw(outputs, inputs).data(), outputs, inputs, type);
+  };
+  const auto hidden = static_cast<size_t>(config.hidden_size);
+  NativeWeights weights;
+  weights.type = type;
+  weights.embedding = draw(config.vocab_size, config.hidden_size);
+  weights.head = PackedMatrix::Pack(weights.embedding.data(), config.vocab_size,
+                                    config.hidden_size, type);
+  weights.final_norm.assign(hidden, 1.0f);
+  const int64_t attended = config.num_heads * config.head_dim;
+  for (int64_t i = 0; i < config.num_layers; ++i) {
+    NativeLayer& layer = weights.layers.emplace_back();
+    layer.attention_norm.assign(hidden, 1.0f);
+    layer.ffn_norm.assign(hidden, 1.0f);
+    layer.qkv.weight =
+        matrix(attended + 2 * config.num_kv_heads * config.head_dim, config.hidden_size);
+    layer.output.weight = matrix(config.hidden_size, attended);
+    layer.gate_up.weight = matrix(2 * config.ffn_size, config.hidden_size);
+    layer.down.weight = matrix(config.hidden_size, config.ffn_size);
   }
   return weights;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/status.h"
@@ -30,15 +31,19 @@ struct NativeWeights {
   std::vector<float> embedding;  // [vocab, hidden]
   std::vector<float> final_norm;
   PackedMatrix head;  // [vocab, hidden]
+  WeightType type = WeightType::kFloat32;  // of all matrices
   std::vector<NativeLayer> layers;
 
   int64_t matrix_bytes() const;
 };
 
-// Weights stay as exact as the package has them: packages whose matrices are all bf16 are kept in
-// bf16, others in fp32, unless `round_to_bfloat16`.
+// Without `type` weights stay as exact as the package has them: packages whose matrices are all
+// bf16 are kept in bf16, others in fp32.
 // Errors: those of ModelPackage::Tensor().
 absl::StatusOr<NativeWeights> LoadNativeWeights(const ModelPackage& package,
-                                                bool round_to_bfloat16);
+                                                std::optional<WeightType> type);
+
+// Weights of the given shape without meaning, for measurements of speed: equal for equal seeds.
+NativeWeights RandomNativeWeights(const ModelConfig& config, WeightType type, uint64_t seed);
 
 }  // namespace dragoman::model

@@ -57,6 +57,10 @@ class TorchBackbone final : public CachedBackbone {
     return absl::StrCat("torch-", options_.device, "-", type);
   }
 
+  int64_t weight_bytes() const override {
+    return config_.ParameterCount() * static_cast<int64_t>(torch::elementSize(dtype_));
+  }
+
   absl::Status Forward(const StepBatch& batch, StepOutput* output) override {
     DRAGOMAN_RETURN_IF_ERROR(cache_.Append(batch, &placements_));
     const absl::Status status =
@@ -275,6 +279,11 @@ absl::StatusOr<std::unique_ptr<Backbone>> CreateTorchBackbone(const ModelPackage
         if (options.num_threads < 0 || options.num_threads > 1024) {
           return absl::InvalidArgumentError(
               absl::StrCat("threads ", options.num_threads, ", allowed 0 to 1024"));
+        }
+        if (options.weights.has_value()) {
+          return absl::UnimplementedError(absl::StrCat(
+              "weights ", std::string(WeightTypeName(*options.weights)),
+              ": the torch backend keeps what the package has; use the native backend"));
         }
         if (options.max_pages < 1)
           return absl::InvalidArgumentError("max_pages must be at least 1");

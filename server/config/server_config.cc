@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "model/api/weight_type.h"
 
 namespace dragoman::server {
 namespace {
@@ -53,6 +54,8 @@ const std::vector<Setting>& Settings() {
            "native, or a backend module (torch, or the path of a library); auto: native on cpu"),
       Text("device", &C::device, "cpu, cuda or cuda:N"),
       Text("compute", &C::compute, "float32 or bfloat16"),
+      Text("weights", &C::weights,
+           "of the native backend: fp32, bf16, int8 or int4; auto: as the model has them"),
       Number("threads", &C::threads, "compute threads; 0: the backend's own choice"),
       Number("kv-pages", &C::kv_pages, "pages of the KV pool; 0: enough for all slots"),
       Number("slots", &C::slots, "streams served at once"),
@@ -181,6 +184,10 @@ absl::Status ServerConfig::Validate() const {
   if (compute != "float32" && compute != "bfloat16") {
     return absl::InvalidArgumentError(
         absl::StrCat("--compute=", compute, " is neither float32 nor bfloat16"));
+  }
+  if (weights != "auto" && !model::ParseWeightType(weights).has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--weights=", weights, " is none of auto, fp32, bf16, int8, int4"));
   }
   DRAGOMAN_RETURN_IF_ERROR(ParseLogLevel(log_level).status());
   constexpr uint32_t kDay = 86400;

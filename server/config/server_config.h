@@ -25,6 +25,7 @@ struct ServerConfig {
   std::string backend = "auto";  // "auto", "native", name of a module, or its path
   std::string device = "cpu";
   std::string compute = "float32";
+  std::string weights = "auto";  // "auto": as the model has them; "fp32", "bf16", "int8", "int4"
   uint32_t threads = 0;   // of the backend; 0: its own choice
   uint32_t kv_pages = 0;  // 0: enough for all slots at their longest
   // admission

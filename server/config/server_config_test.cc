@@ -103,6 +103,9 @@ TEST(ServerConfigTest, ValidateNamesLimits) {
   config.log_level = "loud";
   EXPECT_FALSE(config.Validate().ok());
   config = Valid();
+  config.weights = "int3";
+  EXPECT_THAT(std::string(config.Validate().message()), HasSubstr("--weights=int3"));
+  config.weights = "int8";
   config.compute = "int3";
   EXPECT_FALSE(config.Validate().ok());
 }

@@ -57,6 +57,7 @@ absl::StatusOr<ModelParts> Load(const ServerConfig& config) {
   options.device = config.device;
   options.compute =
       config.compute == "bfloat16" ? model::ComputeType::kBfloat16 : model::ComputeType::kFloat32;
+  options.weights = model::ParseWeightType(config.weights);  // "auto": nothing
   options.num_threads = static_cast<int>(config.threads);
   // Both sides of every slot at the position limit.
   const auto rows = static_cast<int32_t>(package->config().max_positions);

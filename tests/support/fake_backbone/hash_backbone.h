@@ -55,6 +55,7 @@ class HashBackbone final : public CachedBackbone {
 
   const ModelConfig& config() const override { return config_; }
   std::string description() const override { return "hash-cpu"; }
+  int64_t weight_bytes() const override { return 0; }
   absl::Status Forward(const StepBatch& batch, StepOutput* output) override;
   // The stored hash as two numbers of 24 bits; keys and values are the same.
   absl::Status ReadCache(StreamId stream, Side side, int32_t row, int64_t layer, bool keys,
