@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "model/api/kv_type.h"
 #include "model/api/weight_type.h"
 
 namespace dragoman::model {
@@ -17,6 +18,9 @@ struct BackendOptions {
   ComputeType compute = ComputeType::kFloat32;
   // How weight matrices are kept; nothing: as the package has them. Native backend only.
   std::optional<WeightType> weights;
+  // How keys and values are kept; nothing: fp16 beside int8 and int4 weights, else fp32. Native
+  // backend only.
+  std::optional<KvType> kv;
   int num_threads = 0;              // 0: the backend's own choice
   size_t max_pages = 4096;          // KV pool, pages of 16 rows
   bool poison_freed_pages = false;  // fill returned pages with NaN; for tests

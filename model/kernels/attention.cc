@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "hwy/cache_control.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "model/kernels/attention.cc"
 #include "hwy/foreach_target.h"
@@ -17,36 +19,65 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using Tag = hn::CappedTag<float, 16>;
 using Vec = hn::Vec<Tag>;
+using Half = hwy::float16_t;
 
-// Scores of kGroup queries against the 16 rows of a page; rows outside get minus infinity.
-template <int64_t kGroup>
+// Query heads that share one pass over keys or values; their sums have to fit the registers.
+#if HWY_TARGET <= HWY_AVX3
+constexpr int64_t kPassHeads = 4;
+#else
+constexpr int64_t kPassHeads = 2;
+#endif
+constexpr int64_t kValueVectors = 4;  // of a pass over values
+
+HWY_INLINE Vec LoadKvVector(Tag d, const float* from) { return hn::LoadU(d, from); }
+HWY_INLINE Vec LoadKvVector(Tag d, const Half* from) {
+  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<Half, Tag>(), from));
+}
+
+// Asks for memory that the next page's turn will read, one line per call.
+template <typename T>
+HWY_INLINE void PrefetchLine(const T* base, int64_t line) {
+  hwy::Prefetch(reinterpret_cast<const uint8_t*>(base) + line * 64);
+}
+
+// Scores of kHeads queries against the 16 rows of a page; rows outside get minus infinity.
+template <int64_t kHeads, typename T>
 HWY_INLINE void PageScores(const float* HWY_RESTRICT queries, int64_t head_dim, const KeyPage& page,
-                           float* HWY_RESTRICT scores, int64_t scores_stride) {
+                           const KeyPage& next, float* HWY_RESTRICT scores,
+                           int64_t scores_stride) {
   const Tag d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   const Vec nothing = hn::Set(d, -std::numeric_limits<float>::infinity());
+  const T* const keys = static_cast<const T*>(page.keys);
+  const T* const next_keys = static_cast<const T*>(next.keys);
+  constexpr int64_t kLineDims = 64 / (kKeyPageRows * static_cast<int64_t>(sizeof(T)));
   for (int64_t part = 0; part < kKeyPageRows; part += lanes) {
-    Vec even[kGroup], odd[kGroup];
-    for (int64_t g = 0; g < kGroup; ++g) even[g] = odd[g] = hn::Zero(d);
+    Vec even[kHeads], odd[kHeads];
+    for (int64_t g = 0; g < kHeads; ++g) even[g] = odd[g] = hn::Zero(d);
     int64_t i = 0;
     for (; i + 2 <= head_dim; i += 2) {
-      const Vec k0 = hn::LoadU(d, page.keys + i * kKeyPageRows + part);
-      const Vec k1 = hn::LoadU(d, page.keys + (i + 1) * kKeyPageRows + part);
-      for (int64_t g = 0; g < kGroup; ++g) {
+      if (part == 0) {
+        for (int64_t line = i / kLineDims; line * kLineDims < i + 2; ++line) {
+          PrefetchLine(next_keys, line);
+        }
+      }
+      const Vec k0 = LoadKvVector(d, keys + i * kKeyPageRows + part);
+      const Vec k1 = LoadKvVector(d, keys + (i + 1) * kKeyPageRows + part);
+      for (int64_t g = 0; g < kHeads; ++g) {
         even[g] = hn::MulAdd(hn::Set(d, queries[g * head_dim + i]), k0, even[g]);
         odd[g] = hn::MulAdd(hn::Set(d, queries[g * head_dim + i + 1]), k1, odd[g]);
       }
     }
     if (i < head_dim) {
-      const Vec k0 = hn::LoadU(d, page.keys + i * kKeyPageRows + part);
-      for (int64_t g = 0; g < kGroup; ++g) {
+      const Vec k0 = LoadKvVector(d, keys + i * kKeyPageRows + part);
+      for (int64_t g = 0; g < kHeads; ++g) {
         even[g] = hn::MulAdd(hn::Set(d, queries[g * head_dim + i]), k0, even[g]);
       }
     }
     const Vec row = hn::Iota(d, static_cast<float>(part));
     const auto seen = hn::And(hn::Ge(row, hn::Set(d, static_cast<float>(page.begin))),
                               hn::Lt(row, hn::Set(d, static_cast<float>(page.end))));
-    for (int64_t g = 0; g < kGroup; ++g) {
+    for (int64_t g = 0; g < kHeads; ++g) {
       hn::StoreU(hn::IfThenElse(seen, hn::Add(even[g], odd[g]), nothing), d,
                  scores + g * scores_stride + part);
     }
@@ -69,50 +100,112 @@ HWY_INLINE float Exponentials(float* scores, int64_t size) {
   return hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
-void AttentionOfHead(const AttentionHead& head, std::span<const KeyPage> pages, float* scratch) {
+// Sums of values of kHeads heads, for kVectors vectors of the head dimension from `part` on.
+template <int64_t kHeads, int64_t kVectors, typename T>
+HWY_INLINE void ValueSums(std::span<const KeyPage> pages, const float* HWY_RESTRICT weights,
+                          int64_t weights_stride, int64_t value_stride, int64_t part,
+                          const float* totals, float* HWY_RESTRICT sums) {
   const Tag d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  Vec acc[kHeads][kVectors];
+  for (int64_t g = 0; g < kHeads; ++g) {
+    for (int64_t v = 0; v < kVectors; ++v) acc[g][v] = hn::Zero(d);
+  }
+  for (size_t p = 0; p < pages.size(); ++p) {
+    const T* const values = static_cast<const T*>(pages[p].values) + part;
+    const T* const next =
+        static_cast<const T*>(pages[std::min(p + 1, pages.size() - 1)].values) + part;
+    for (int32_t row = pages[p].begin; row < pages[p].end; ++row) {
+      Vec value[kVectors];
+      for (int64_t v = 0; v < kVectors; ++v) {
+        value[v] = LoadKvVector(d, values + row * value_stride + v * lanes);
+      }
+      for (int64_t byte = 0; byte < kVectors * lanes * static_cast<int64_t>(sizeof(T));
+           byte += 64) {
+        hwy::Prefetch(reinterpret_cast<const uint8_t*>(next + row * value_stride) + byte);
+      }
+      for (int64_t g = 0; g < kHeads; ++g) {
+        const Vec weight =
+            hn::Set(d, weights[g * weights_stride + static_cast<int64_t>(p) * kKeyPageRows + row]);
+        for (int64_t v = 0; v < kVectors; ++v) acc[g][v] = hn::MulAdd(weight, value[v], acc[g][v]);
+      }
+    }
+  }
+  for (int64_t g = 0; g < kHeads; ++g) {
+    const Vec scale = hn::Set(d, 1.0f / totals[g]);
+    for (int64_t v = 0; v < kVectors; ++v) {
+      hn::StoreU(hn::Mul(acc[g][v], scale), d, sums + g * value_stride + part + v * lanes);
+    }
+  }
+}
+
+// kHeads heads of a group from `first` on.
+template <int64_t kHeads, typename T>
+void AttendHeads(const AttentionHead& head, int64_t first, std::span<const KeyPage> pages,
+                 float* scratch) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(Tag()));
   const auto size = static_cast<int64_t>(pages.size()) * kKeyPageRows;
-  float* const scores = scratch;                    // [group, size]
-  float* const sums = scratch + head.group * size;  // [value_stride]
-  for (int64_t p = 0; p < static_cast<int64_t>(pages.size()); ++p) {
-    for (int64_t g = 0; g < head.group;) {
-      float* out = scores + g * size + p * kKeyPageRows;
-      const float* queries = head.queries + g * head.head_dim;
-      if (g + 4 <= head.group) {
-        PageScores<4>(queries, head.head_dim, pages[p], out, size);
-        g += 4;
-      } else if (g + 2 <= head.group) {
-        PageScores<2>(queries, head.head_dim, pages[p], out, size);
-        g += 2;
-      } else {
-        PageScores<1>(queries, head.head_dim, pages[p], out, size);
-        g += 1;
-      }
-    }
+  float* const scores = scratch;                  // [kHeads, size]
+  float* const sums = scratch + kHeads * size;    // [kHeads, value_stride]
+  for (size_t p = 0; p < pages.size(); ++p) {
+    PageScores<kHeads, T>(head.queries + first * head.head_dim, head.head_dim, pages[p],
+                          pages[std::min(p + 1, pages.size() - 1)],
+                          scores + static_cast<int64_t>(p) * kKeyPageRows, size);
   }
-  for (int64_t g = 0; g < head.group; ++g) {
-    float* weights = scores + g * size;
-    const float total = Exponentials(weights, size);
-    for (int64_t part = 0; part < head.value_stride; part += 4 * lanes) {
-      const int64_t width = std::min(4 * lanes, head.value_stride - part);
-      Vec acc[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
-      for (size_t p = 0; p < pages.size(); ++p) {
-        for (int32_t row = pages[p].begin; row < pages[p].end; ++row) {
-          const Vec weight = hn::Set(d, weights[p * kKeyPageRows + row]);
-          const float* values = pages[p].values + row * head.value_stride + part;
-          for (int64_t v = 0; v * lanes < width; ++v) {
-            acc[v] = hn::MulAdd(weight, hn::LoadU(d, values + v * lanes), acc[v]);
-          }
-        }
-      }
-      const Vec scale = hn::Set(d, 1.0f / total);
-      for (int64_t v = 0; v * lanes < width; ++v) {
-        hn::StoreU(hn::Mul(acc[v], scale), d, sums + part + v * lanes);
-      }
-    }
-    std::copy(sums, sums + head.head_dim, head.out + g * head.head_dim);
+  float totals[kHeads];
+  for (int64_t g = 0; g < kHeads; ++g) totals[g] = Exponentials(scores + g * size, size);
+  int64_t part = 0;
+  for (; part + kValueVectors * lanes <= head.value_stride; part += kValueVectors * lanes) {
+    ValueSums<kHeads, kValueVectors, T>(pages, scores, size, head.value_stride, part, totals, sums);
   }
+  for (; part < head.value_stride; part += lanes) {
+    ValueSums<kHeads, 1, T>(pages, scores, size, head.value_stride, part, totals, sums);
+  }
+  for (int64_t g = 0; g < kHeads; ++g) {
+    const float* const from = sums + g * head.value_stride;
+    std::copy(from, from + head.head_dim, head.out + (first + g) * head.head_dim);
+  }
+}
+
+template <typename T>
+void AttentionOfType(const AttentionHead& head, std::span<const KeyPage> pages, float* scratch) {
+  int64_t g = 0;
+  for (; kPassHeads > 2 && g + 4 <= head.group; g += 4) AttendHeads<4, T>(head, g, pages, scratch);
+  for (; kPassHeads > 2 && g + 3 <= head.group; g += 3) AttendHeads<3, T>(head, g, pages, scratch);
+  for (; g + 2 <= head.group; g += 2) AttendHeads<2, T>(head, g, pages, scratch);
+  for (; g < head.group; ++g) AttendHeads<1, T>(head, g, pages, scratch);
+}
+
+void AttentionOfHead(const AttentionHead& head, std::span<const KeyPage> pages, float* scratch) {
+  if (head.type == KvType::kFloat16) return AttentionOfType<Half>(head, pages, scratch);
+  AttentionOfType<float>(head, pages, scratch);
+}
+
+// One vector of floats at a time, so that halves round in one place.
+void StoreHalves(const float* x, int64_t size, int64_t step, uint16_t* out) {
+  const Tag d;
+  const hn::Rebind<Half, Tag> dh;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  HWY_ALIGN float in[16] = {};
+  HWY_ALIGN Half halves[16];
+  const Vec most = hn::Set(d, 65504.0f);
+  for (int64_t i = 0; i < size; i += lanes) {
+    const int64_t count = std::min(lanes, size - i);
+    std::copy(x + i, x + i + count, in);
+    const Vec value = hn::Load(d, in);
+    const Vec bounded = hn::Max(hn::Min(value, most), hn::Neg(most));
+    // Minimum and maximum lose NaN.
+    hn::Store(hn::DemoteTo(dh, hn::IfThenElse(hn::Eq(value, value), bounded, value)), dh, halves);
+    const auto* bits = reinterpret_cast<const uint16_t*>(halves);
+    for (int64_t j = 0; j < count; ++j) out[(i + j) * step] = bits[j];
+  }
+}
+
+float LoadHalf(const uint16_t* from) {
+  const Tag d;
+  const hn::Rebind<Half, Tag> dh;
+  HWY_ALIGN uint16_t bits[16] = {*from};
+  return hn::GetLane(hn::PromoteTo(d, hn::Load(dh, reinterpret_cast<const Half*>(bits))));
 }
 
 }  // namespace HWY_NAMESPACE
@@ -123,13 +216,29 @@ HWY_AFTER_NAMESPACE();
 namespace dragoman::model {
 
 HWY_EXPORT(AttentionOfHead);
+HWY_EXPORT(StoreHalves);
+HWY_EXPORT(LoadHalf);
 
 int64_t AttentionScratch(int64_t group, int64_t pages, int64_t value_stride) {
-  return group * pages * kKeyPageRows + value_stride;
+  return std::min<int64_t>(group, 4) * (pages * kKeyPageRows + value_stride);
 }
 
 void Attention(const AttentionHead& head, std::span<const KeyPage> pages, float* scratch) {
   HWY_DYNAMIC_DISPATCH(AttentionOfHead)(head, pages, scratch);
+}
+
+void StoreKv(KvType type, const float* x, int64_t size, int64_t step, void* out) {
+  if (type == KvType::kFloat16) {
+    HWY_DYNAMIC_DISPATCH(StoreHalves)(x, size, step, static_cast<uint16_t*>(out));
+    return;
+  }
+  float* const floats = static_cast<float*>(out);
+  for (int64_t i = 0; i < size; ++i) floats[i * step] = x[i];
+}
+
+float LoadKv(KvType type, const void* from, int64_t index) {
+  if (type == KvType::kFloat32) return static_cast<const float*>(from)[index];
+  return HWY_DYNAMIC_DISPATCH(LoadHalf)(static_cast<const uint16_t*>(from) + index);
 }
 
 }  // namespace dragoman::model

@@ -1,19 +1,22 @@
 // Attention of one row and one key-value head over keys in pages of 16 rows: softmax(q K^T) V for
 // the query heads that share the key-value head (grouped-query attention, Ainslie et al. 2023).
-// The order of all sums follows the order of the keys alone. Thread-safe.
+// Sums are fp32, also where keys and values are kept in fp16. Their order follows the order of the
+// keys alone. Thread-safe.
 #pragma once
 
 #include <cstdint>
 #include <span>
 
+#include "model/api/kv_type.h"
+
 namespace dragoman::model {
 
 constexpr int64_t kKeyPageRows = 16;
 
-// Keys and values of one page, of one layer and key-value head.
+// Keys and values of one page, of one layer and key-value head, in the type of the pool.
 struct KeyPage {
-  const float* keys = nullptr;    // [head_dim, 16]: one vector load gives 16 rows
-  const float* values = nullptr;  // [16, value_stride]
+  const void* keys = nullptr;    // [head_dim, 16]: one vector load gives 16 rows
+  const void* values = nullptr;  // [16, value_stride]
   int32_t begin = 0, end = 0;  // rows of the page that the query sees; what lies outside may be NaN
 };
 
@@ -23,6 +26,7 @@ struct AttentionHead {
   int64_t head_dim = 0;
   int64_t value_stride = 0;  // head_dim rounded up to 16
   float* out = nullptr;      // [group, head_dim]
+  KvType type = KvType::kFloat32;
 };
 
 // Floats of scratch that Attention() needs.
@@ -31,5 +35,11 @@ int64_t AttentionScratch(int64_t group, int64_t pages, int64_t value_stride);
 // `pages` holds at least one row. `scratch`: AttentionScratch() floats.
 void Attention(const AttentionHead& head, std::span<const KeyPage> pages, float* scratch);
 void AttentionReference(const AttentionHead& head, std::span<const KeyPage> pages);
+
+// Writes x[i] to out[i * step] in the type of the pool. fp16 rounds to nearest even; numbers beyond
+// its range become its largest, NaN stays NaN.
+void StoreKv(KvType type, const float* x, int64_t size, int64_t step, void* out);
+// Entry `index` of keys or values; slow, for tests and inspection.
+float LoadKv(KvType type, const void* from, int64_t index);
 
 }  // namespace dragoman::model

@@ -249,8 +249,8 @@ TEST(RowOpsTest, SwiGluOfLargeValuesStaysFinite) {
 
 // Pages whose rows outside the visible part are not numbers.
 struct PagedKeys {
-  PagedKeys(int64_t head_dim, const std::vector<std::pair<int32_t, int32_t>>& visible,
-            uint64_t id) {
+  PagedKeys(KvType type, int64_t head_dim,
+            const std::vector<std::pair<int32_t, int32_t>>& visible, uint64_t id) {
     stride = (head_dim + 15) / 16 * 16;
     for (size_t p = 0; p < visible.size(); ++p) {
       keys.push_back(RandomFloats(static_cast<size_t>(head_dim * 16), "keys", id + p));
@@ -263,15 +263,25 @@ struct PagedKeys {
       }
     }
     for (size_t p = 0; p < visible.size(); ++p) {
-      pages.push_back({keys[p].data(), values[p].data(), visible[p].first, visible[p].second});
+      for (const std::vector<float>* from : {&keys[p], &values[p]}) {
+        stored.emplace_back(from->size() * sizeof(float));
+        StoreKv(type, from->data(), static_cast<int64_t>(from->size()), 1, stored.back().data());
+      }
+    }
+    for (size_t p = 0; p < visible.size(); ++p) {
+      pages.push_back({stored[2 * p].data(), stored[2 * p + 1].data(), visible[p].first,
+                       visible[p].second});
     }
   }
   int64_t stride = 0;
   std::vector<std::vector<float>> keys, values;
+  std::vector<std::vector<std::byte>> stored;
   std::vector<KeyPage> pages;
 };
 
-TEST(AttentionTest, EqualsTheReferenceAndNeverReadsHiddenRows) {
+class AttentionTest : public ::testing::TestWithParam<KvType> {};
+
+TEST_P(AttentionTest, EqualsTheReferenceAndNeverReadsHiddenRows) {
   const std::vector<std::vector<std::pair<int32_t, int32_t>>> cases = {
       {{0, 1}},
       {{0, 16}},
@@ -282,12 +292,13 @@ TEST(AttentionTest, EqualsTheReferenceAndNeverReadsHiddenRows) {
   for (const auto& visible : cases) {
     for (const int64_t head_dim : {8, 16, 40, 64, 96, 128}) {
       for (const int64_t group : {1, 2, 3, 4, 7, 8}) {
-        const PagedKeys keys(head_dim, visible, id += 10);
+        const PagedKeys keys(GetParam(), head_dim, visible, id += 10);
         const auto queries = RandomFloats(static_cast<size_t>(group * head_dim), "queries", id);
         std::vector<float> got(queries.size()), wanted(queries.size());
         std::vector<float> scratch(static_cast<size_t>(
             AttentionScratch(group, static_cast<int64_t>(visible.size()), keys.stride)));
-        AttentionHead head{queries.data(), group, head_dim, keys.stride, got.data()};
+        AttentionHead head{queries.data(), group,      head_dim,
+                           keys.stride,    got.data(), GetParam()};
         Attention(head, keys.pages, scratch.data());
         head.out = wanted.data();
         AttentionReference(head, keys.pages);
@@ -296,6 +307,23 @@ TEST(AttentionTest, EqualsTheReferenceAndNeverReadsHiddenRows) {
       }
     }
   }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, AttentionTest,
+                         ::testing::Values(KvType::kFloat32, KvType::kFloat16),
+                         [](const auto& info) { return std::string(KvTypeName(info.param)); });
+
+TEST(StoreKvTest, HalvesRoundToNearestEvenStayInRangeAndKeepNan) {
+  const std::vector<float> x = {1.0f, 1.0f + 0x1.0p-11f, 1.0f + 3 * 0x1.0p-11f, 1e6f, -1e6f,
+                                std::numeric_limits<float>::quiet_NaN()};
+  uint16_t out[12] = {};
+  StoreKv(KvType::kFloat16, x.data(), 6, 2, out);
+  EXPECT_EQ(LoadKv(KvType::kFloat16, out, 0), 1.0f);
+  EXPECT_EQ(LoadKv(KvType::kFloat16, out, 2), 1.0f);
+  EXPECT_EQ(LoadKv(KvType::kFloat16, out, 4), 1.0f + 0x1.0p-9f);
+  EXPECT_EQ(LoadKv(KvType::kFloat16, out, 6), 65504.0f);
+  EXPECT_EQ(LoadKv(KvType::kFloat16, out, 8), -65504.0f);
+  EXPECT_TRUE(std::isnan(LoadKv(KvType::kFloat16, out, 10)));
 }
 
 }  // namespace

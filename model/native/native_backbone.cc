@@ -1,10 +1,11 @@
 #include "model/native/native_backbone.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
+#include <cstddef>
 #include <limits>
-#include <sys/mman.h>
 #include <span>
 #include <thread>
 #include <utility>
@@ -30,9 +31,22 @@ constexpr int64_t kPieceWork = 1 << 17;
 
 int64_t RoundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
-struct Free {
-  void operator()(float* memory) const { std::free(memory); }
+struct Unmap {
+  size_t bytes = 0;
+  void operator()(std::byte* memory) const { munmap(memory, bytes); }
 };
+using PoolMemory = std::unique_ptr<std::byte, Unmap>;
+
+// Zeroed when first touched: pages that are never used cost nothing. In large memory pages, because
+// attention jumps between pages of the pool. Null: no memory.
+PoolMemory MapPool(size_t bytes) {
+  void* const memory =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+           0);
+  if (memory == MAP_FAILED) return nullptr;
+  madvise(memory, bytes, MADV_HUGEPAGE);  // a wish
+  return PoolMemory(static_cast<std::byte*>(memory), Unmap{bytes});
+}
 
 class NativeBackbone final : public CachedBackbone {
  public:
@@ -43,8 +57,9 @@ class NativeBackbone final : public CachedBackbone {
         config_(config),
         weights_(std::move(weights)),
         team_(threads),
+        kv_type_(options.kv.value_or(quantized() ? KvType::kFloat16 : KvType::kFloat32)),
         value_stride_(RoundUp(config.head_dim, kKeyPageRows)),
-        page_floats_(config.num_kv_heads * kPageRows * (config.head_dim + value_stride_)) {
+        page_entries_(config.num_kv_heads * kPageRows * (config.head_dim + value_stride_)) {
     const RopeFrequencies frequencies = ComputeRopeFrequencies(config);
     const auto half = static_cast<size_t>(config.head_dim / 2);
     for (int64_t position = 0; position < config.max_positions; ++position) {
@@ -56,9 +71,7 @@ class NativeBackbone final : public CachedBackbone {
     }
     for (int64_t layer = 0; layer < config.num_layers; ++layer) {
       // Zeroed by the system when first touched: pages that are never used cost nothing.
-      const size_t nb = (options.max_pages * static_cast<size_t>(page_floats_) * sizeof(float) + (1<<21)-1) >> 21 << 21;
-      pool_.emplace_back(static_cast<float*>(std::aligned_alloc(1<<21, nb)));
-      madvise(pool_.back().get(), nb, MADV_HUGEPAGE);
+      pool_.push_back(MapPool(options.max_pages * static_cast<size_t>(page_bytes())));
       DRAGOMAN_CHECK_MSG(pool_.back() != nullptr, "no memory for the KV pool");
     }
     if (options.poison_freed_pages) {
@@ -70,8 +83,8 @@ class NativeBackbone final : public CachedBackbone {
   std::string description() const override {
     const std::string kernel =
         quantized() ? absl::StrCat("-", QuantizedKernelName()) : std::string();
-    return absl::StrCat("native-cpu-", std::string(WeightTypeName(weights_.type)), "-",
-                        KernelTarget(), kernel);
+    return absl::StrCat("native-cpu-", std::string(WeightTypeName(weights_.type)), "-kv-",
+                        std::string(KvTypeName(kv_type_)), "-", KernelTarget(), kernel);
   }
 
   int64_t weight_bytes() const override { return weights_.matrix_bytes(); }
@@ -104,8 +117,9 @@ class NativeBackbone final : public CachedBackbone {
       const PageId page = table[row / kPageRows];
       const int64_t slot = row % kPageRows;
       for (int64_t i = 0; i < config_.head_dim; ++i) {
-        out->push_back(keys ? Keys(layer, page, head)[i * kPageRows + slot]
-                            : Values(layer, page, head)[slot * value_stride_ + i]);
+        out->push_back(keys ? LoadKv(kv_type_, Keys(layer, page, head), i * kPageRows + slot)
+                            : LoadKv(kv_type_, Values(layer, page, head),
+                                     slot * value_stride_ + i));
       }
     }
     return absl::OkStatus();
@@ -130,19 +144,15 @@ class NativeBackbone final : public CachedBackbone {
   }
 
   // A page of a layer: for each key-value head keys [head_dim, 16], then values [16, value_stride].
-  const float* Keys(int64_t layer, PageId page, int64_t head) const {
-    return pool_[layer].get() + page * page_floats_ +
-           head * kPageRows * (config_.head_dim + value_stride_);
+  std::byte* Keys(int64_t layer, PageId page, int64_t head) const {
+    return pool_[layer].get() +
+           KvTypeBytes(kv_type_) * (page * page_entries_ +
+                                    head * kPageRows * (config_.head_dim + value_stride_));
   }
-  const float* Values(int64_t layer, PageId page, int64_t head) const {
-    return Keys(layer, page, head) + kPageRows * config_.head_dim;
+  std::byte* Values(int64_t layer, PageId page, int64_t head) const {
+    return Keys(layer, page, head) + KvTypeBytes(kv_type_) * kPageRows * config_.head_dim;
   }
-  float* MutableKeys(int64_t layer, PageId page, int64_t head) {
-    return const_cast<float*>(Keys(layer, page, head));
-  }
-  float* MutableValues(int64_t layer, PageId page, int64_t head) {
-    return const_cast<float*>(Values(layer, page, head));
-  }
+  int64_t page_bytes() const { return page_entries_ * KvTypeBytes(kv_type_); }
   int64_t qkv_size() const {
     return (config_.num_heads + 2 * config_.num_kv_heads) * config_.head_dim;
   }
@@ -270,11 +280,13 @@ class NativeBackbone final : public CachedBackbone {
     for (int64_t h = 0; h < kv_heads; ++h) {
       const float* const key = qkv + (heads + h) * head_dim;
       const float* const value = qkv + (heads + kv_heads + h) * head_dim;
-      float* const keys = MutableKeys(layer, place.page, h) + place.slot;
-      for (int64_t i = 0; i < head_dim; ++i) keys[i * kPageRows] = key[i];
-      float* const values = MutableValues(layer, place.page, h) + place.slot * value_stride_;
-      std::copy(value, value + head_dim, values);
-      std::fill(values + head_dim, values + value_stride_, 0.0f);
+      const int64_t entry = KvTypeBytes(kv_type_);
+      StoreKv(kv_type_, key, head_dim, kPageRows,
+              Keys(layer, place.page, h) + place.slot * entry);
+      std::byte* const values =
+          Values(layer, place.page, h) + place.slot * value_stride_ * entry;
+      StoreKv(kv_type_, value, head_dim, 1, values);
+      std::fill(values + head_dim * entry, values + value_stride_ * entry, std::byte{0});
     }
   }
 
@@ -297,7 +309,7 @@ class NativeBackbone final : public CachedBackbone {
             }
             const AttentionHead head{qkv_.data() + r * qkv_size() + h * group * head_dim, group,
                                      head_dim, value_stride_,
-                                     attended_.row(r) + h * group * head_dim};
+                                     attended_.row(r) + h * group * head_dim, kv_type_};
             Attention(head, pages, scratch_.data() + worker * scratch_floats_);
           }
         });
@@ -317,9 +329,10 @@ class NativeBackbone final : public CachedBackbone {
   }
 
   void Poison(PageId page) {
-    for (const auto& layer : pool_) {
-      std::fill_n(layer.get() + page * page_floats_, page_floats_,
-                  std::numeric_limits<float>::quiet_NaN());
+    const std::vector<float> nothing(static_cast<size_t>(page_entries_),
+                                     std::numeric_limits<float>::quiet_NaN());
+    for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+      StoreKv(kv_type_, nothing.data(), page_entries_, 1, Keys(layer, page, 0));
     }
   }
 
@@ -331,10 +344,11 @@ class NativeBackbone final : public CachedBackbone {
   const ModelConfig config_;
   const NativeWeights weights_;
   ThreadTeam team_;
+  const KvType kv_type_;
   const int64_t value_stride_;
-  const int64_t page_floats_;                         // of one layer
-  std::vector<float> cos_, sin_;                      // [max_positions, head_dim / 2]
-  std::vector<std::unique_ptr<float[], Free>> pool_;  // [layers][pages, page_floats]
+  const int64_t page_entries_;    // of one layer
+  std::vector<float> cos_, sin_;  // [max_positions, head_dim / 2]
+  std::vector<PoolMemory> pool_;  // [layers][pages, page_entries]
 
   // Of the step; they keep their memory from step to step.
   std::vector<RowPlacement> placements_;
