@@ -21,6 +21,7 @@ struct BackendOptions {
   // How keys and values are kept; nothing: fp16 beside int8 and int4 weights, else fp32. Native
   // backend only.
   std::optional<KvType> kv;
+  bool write_packed_file = true;    // keep quantised weights beside the model. Native backend only
   int num_threads = 0;              // 0: the backend's own choice
   size_t max_pages = 4096;          // KV pool, pages of 16 rows
   bool poison_freed_pages = false;  // fill returned pages with NaN; for tests

@@ -1,7 +1,7 @@
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <memory>
-#include <numeric>
 #include <thread>
 
 #include "base/clock.h"
@@ -11,6 +11,8 @@
 #include "model/cli/open_model.h"
 #include "model/decode/sampler.h"
 #include "model/engine/engine.h"
+#include "model/kernels/plain_read.h"
+#include "model/native/large_memory.h"
 #include "model/native/native_backbone.h"
 #include "model/package/model_package.h"
 
@@ -60,38 +62,32 @@ absl::StatusOr<ModelConfig> ConfigOfShape(const std::string& name) {
       absl::StrCat("--shape ", name, " is unknown; use 15m, 50m, 135m or 1b"));
 }
 
-// A plain read of as many bytes as a decoding step reads, by as many threads: bytes per second.
-// The best of some rounds, since it stands for what the machine can do.
+// A plain read of as many bytes as a decoding step reads, by as many threads, from memory like that
+// of the weights: bytes per second. The best of some rounds, since it stands for what the machine
+// can do.
 double ReadBytesPerSecond(int64_t bytes, int threads, Clock* clock) {
-  const int64_t words = bytes / 8 / threads;
-  std::vector<std::vector<uint64_t>> parts(static_cast<size_t>(threads));
-  for (std::vector<uint64_t>& part : parts) part.assign(static_cast<size_t>(words), 1);
+  const int64_t part = bytes / threads / 256 * 256;
+  const LargeMemory memory = LargeMemory::Map(static_cast<size_t>(part * threads) + 64);
+  if (part == 0 || memory.data() == nullptr) return 0;
+  std::fill_n(memory.data(), part * threads, std::byte{1});
   double best = 0;
-  uint64_t kept = 0;
+  std::atomic<uint64_t> kept{0};
   for (int round = 0; round < 8; ++round) {
     constexpr int kPasses = 4;
-    std::vector<uint64_t> sums(static_cast<size_t>(threads));
-    const auto read = [&](size_t index) {
+    const auto read = [&](int64_t index) {
       for (int pass = 0; pass < kPasses; ++pass) {
-        const std::vector<uint64_t>& part = parts[index];
-        uint64_t lanes[32] = {};
-        for (size_t i = 0; i + 32 <= part.size(); i += 32) {
-          for (size_t j = 0; j < 32; ++j) lanes[j] ^= part[i + j];
-        }
-        sums[index] += std::accumulate(lanes, lanes + 32, uint64_t{0}) + pass;
+        kept += XorOfWords(memory.data() + index * part, part);
       }
     };
     const TimePoint begin = clock->Now();
     std::vector<std::thread> others;
-    for (int t = 1; t < threads; ++t) others.emplace_back(read, static_cast<size_t>(t));
+    for (int t = 1; t < threads; ++t) others.emplace_back(read, t);
     read(0);
     for (std::thread& other : others) other.join();
     const double seconds = std::chrono::duration<double>(clock->Now() - begin).count();
-    best = std::max(best, static_cast<double>(words * 8 * threads * kPasses) / seconds);
-    kept += std::accumulate(sums.begin(), sums.end(), uint64_t{0});
+    best = std::max(best, static_cast<double>(part * threads * kPasses) / seconds);
   }
-  // The sums are used, so the reads cannot be left out.
-  return kept == 0 ? 0 : best;
+  return best;
 }
 
 // Token ids without meaning; speed does not depend on them.
@@ -187,9 +183,10 @@ absl::StatusOr<Subject> OpenSubject(const BenchFlags& flags, Clock* clock) {
     DRAGOMAN_RETURN_IF_ERROR(check_positions(config));
     subject.name = "random-" + flags.shape;
     const WeightType type = options.weights.value_or(WeightType::kFloat32);
-    DRAGOMAN_ASSIGN_OR_RETURN(
-        subject.backbone,
-        CreateNativeBackbone(config, RandomNativeWeights(config, type, /*seed=*/1), options));
+    DRAGOMAN_ASSIGN_OR_RETURN(NativeWeights weights,
+                              RandomNativeWeights(config, type, /*seed=*/1));
+    DRAGOMAN_ASSIGN_OR_RETURN(subject.backbone,
+                              CreateNativeBackbone(config, std::move(weights), options));
   } else {
     DRAGOMAN_ASSIGN_OR_RETURN(subject.package, ModelPackage::Load(flags.model));
     DRAGOMAN_RETURN_IF_ERROR(check_positions(subject.package->config()));

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 
@@ -14,7 +15,7 @@ constexpr size_t kAlignment = 64;
 constexpr int64_t kPanel = PackedMatrix::kPanelOutputs;
 
 template <typename T, typename Convert>
-void PackInto(const float* weights, int64_t outputs, int64_t inputs, T* out, Convert convert) {
+void PackWide(const float* weights, int64_t outputs, int64_t inputs, T* out, Convert convert) {
   for (int64_t panel = 0; panel * kPanel < outputs; ++panel) {
     const int64_t first = panel * kPanel;
     const int64_t count = std::min(kPanel, outputs - first);
@@ -131,20 +132,15 @@ PackedMatrix PackedMatrix::View(const void* data, int64_t outputs, int64_t input
   return packed;
 }
 
-PackedMatrix PackedMatrix::Pack(const float* weights, int64_t outputs, int64_t inputs,
-                                WeightType type) {
-  PackedMatrix packed = View(nullptr, outputs, inputs, type);
-  const auto bytes = static_cast<size_t>(packed.bytes());
-  void* const data = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) & ~(kAlignment - 1));
-  DRAGOMAN_CHECK_MSG(data != nullptr, "no memory for weights");
-  packed.owned_.reset(data);
-  packed.data_ = data;
+PackedMatrix PackedMatrix::PackInto(const float* weights, int64_t outputs, int64_t inputs,
+                                    WeightType type, void* data) {
+  const PackedMatrix packed = View(data, outputs, inputs, type);
   switch (type) {
     case WeightType::kFloat32:
-      PackInto(weights, outputs, inputs, static_cast<float*>(data), [](float w) { return w; });
+      PackWide(weights, outputs, inputs, static_cast<float*>(data), [](float w) { return w; });
       break;
     case WeightType::kBfloat16:
-      PackInto(weights, outputs, inputs, static_cast<uint16_t*>(data), &ToBfloat16);
+      PackWide(weights, outputs, inputs, static_cast<uint16_t*>(data), &ToBfloat16);
       break;
     case WeightType::kInt8:
     case WeightType::kInt4:
@@ -152,6 +148,17 @@ PackedMatrix PackedMatrix::Pack(const float* weights, int64_t outputs, int64_t i
                     static_cast<uint8_t*>(data));
       break;
   }
+  return View(data, outputs, inputs, type);
+}
+
+PackedMatrix PackedMatrix::Pack(const float* weights, int64_t outputs, int64_t inputs,
+                                WeightType type) {
+  const auto bytes = static_cast<size_t>(View(nullptr, outputs, inputs, type).bytes());
+  std::unique_ptr<void, Free> data(
+      std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) & ~(kAlignment - 1)));
+  DRAGOMAN_CHECK_MSG(data != nullptr, "no memory for weights");
+  PackedMatrix packed = PackInto(weights, outputs, inputs, type, data.get());
+  packed.owned_ = std::move(data);
   return packed;
 }
 

@@ -29,7 +29,11 @@ class PackedMatrix {
   // `weights`: [outputs, inputs], row-major, as y = W x. bf16 rounds to nearest even; int8 uses the
   // largest weight of a group as its scale, int4 the scale with the least squared error.
   static PackedMatrix Pack(const float* weights, int64_t outputs, int64_t inputs, WeightType type);
-  // A matrix whose packed bytes lie elsewhere, such as in a mapped file; `data` outlives it.
+  // The same into memory of the caller, which outlives the result: View(data, ...).bytes() bytes,
+  // aligned to 64.
+  static PackedMatrix PackInto(const float* weights, int64_t outputs, int64_t inputs,
+                               WeightType type, void* data);
+  // A matrix whose packed bytes lie elsewhere, such as in a file; `data` outlives it.
   static PackedMatrix View(const void* data, int64_t outputs, int64_t inputs, WeightType type);
 
   int64_t outputs() const { return outputs_; }

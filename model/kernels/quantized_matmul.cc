@@ -17,6 +17,10 @@ namespace dragoman::model {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+#undef DRAGOMAN_FLAT  // the file is included once per instruction set
+// Loops over the rows of a tile have to be laid out flat for the sums to stay in registers.
+#define DRAGOMAN_FLAT _Pragma("GCC unroll 8")
+
 constexpr int64_t kStepBytes = 4 * PackedMatrix::kPanelOutputs;  // 4 inputs of a panel in int8
 
 // A way of multiplying: vectors of whole numbers with one lane per output, and
@@ -117,6 +121,7 @@ HWY_INLINE void BlockDots(const uint8_t* HWY_RESTRICT weights, const int8_t* HWY
       }
       const auto w0 = load(weights);
       const auto w1 = load(weights + bytes);
+      DRAGOMAN_FLAT
       for (int64_t r = 0; r < kRows; ++r) {
         const int32_t four = FourInputs(x + r * x_stride + 4 * step);
         Whole<Dot>& s0 = kRows == 1 && step % 2 == 1 ? odd[0] : sums[r][0];
@@ -136,6 +141,7 @@ HWY_INLINE void BlockDots(const uint8_t* HWY_RESTRICT weights, const int8_t* HWY
       const auto even0 = hn::And(both0, low), even1 = hn::And(both1, low);
       const auto odd0 = hn::And(hn::ShiftRight<4>(both0), low);
       const auto odd1 = hn::And(hn::ShiftRight<4>(both1), low);
+      DRAGOMAN_FLAT
       for (int64_t r = 0; r < kRows; ++r) {
         const int8_t* at = x + r * x_stride + 4 * step;
         sums[r][0] = Dot::Narrow(sums[r][0], even0, FourInputs(at));
@@ -168,9 +174,11 @@ HWY_INLINE void Tile(const uint8_t* HWY_RESTRICT panel, int64_t block_bytes, int
   const hn::Rebind<uint16_t, D> d16;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   hn::Vec<decltype(df)> y[kRows][2];
+  DRAGOMAN_FLAT
   for (int64_t r = 0; r < kRows; ++r) y[r][0] = y[r][1] = hn::Zero(df);
   for (int64_t g = 0; g < x.groups; ++g, panel += block_bytes) {
     Whole<Dot> sums[kRows][2];
+    DRAGOMAN_FLAT
     for (int64_t r = 0; r < kRows; ++r) {
       sums[r][0] = sums[r][1] = hn::Set(d, -kOffset * x.sums[r * x.groups + g]);
     }
@@ -182,12 +190,14 @@ HWY_INLINE void Tile(const uint8_t* HWY_RESTRICT panel, int64_t block_bytes, int
       return hn::BitCast(df, hn::ShiftLeft<16>(hn::PromoteTo(du, hn::LoadU(d16, from))));
     };
     const auto scale0 = scale(scales), scale1 = scale(scales + lanes);
+    DRAGOMAN_FLAT
     for (int64_t r = 0; r < kRows; ++r) {
       const auto row_scale = hn::Set(df, x.scales[r * x.groups + g]);
       y[r][0] = hn::MulAdd(hn::ConvertTo(df, sums[r][0]), hn::Mul(scale0, row_scale), y[r][0]);
       y[r][1] = hn::MulAdd(hn::ConvertTo(df, sums[r][1]), hn::Mul(scale1, row_scale), y[r][1]);
     }
   }
+  DRAGOMAN_FLAT
   for (int64_t r = 0; r < kRows; ++r) {
     OutputRow row = out;
     row.y += r * y_stride;

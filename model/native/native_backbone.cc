@@ -1,7 +1,5 @@
 #include "model/native/native_backbone.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -18,6 +16,7 @@
 #include "model/kernels/quantized_rows.h"
 #include "model/kernels/row_ops.h"
 #include "model/kv_cache/cached_backbone.h"
+#include "model/native/large_memory.h"
 #include "model/native/native_weights.h"
 #include "model/native/thread_team.h"
 
@@ -26,27 +25,10 @@ namespace {
 
 static_assert(kKeyPageRows == kPageRows);
 
-// Multiply-adds that are worth a piece of their own for a thread: about ten microseconds.
-constexpr int64_t kPieceWork = 1 << 17;
+// Multiply-adds that are worth a piece of their own for a thread: about a microsecond.
+constexpr int64_t kPieceWork = 1 << 15;
 
 int64_t RoundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
-
-struct Unmap {
-  size_t bytes = 0;
-  void operator()(std::byte* memory) const { munmap(memory, bytes); }
-};
-using PoolMemory = std::unique_ptr<std::byte, Unmap>;
-
-// Zeroed when first touched: pages that are never used cost nothing. In large memory pages, because
-// attention jumps between pages of the pool. Null: no memory.
-PoolMemory MapPool(size_t bytes) {
-  void* const memory =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-           0);
-  if (memory == MAP_FAILED) return nullptr;
-  madvise(memory, bytes, MADV_HUGEPAGE);  // a wish
-  return PoolMemory(static_cast<std::byte*>(memory), Unmap{bytes});
-}
 
 class NativeBackbone final : public CachedBackbone {
  public:
@@ -70,9 +52,9 @@ class NativeBackbone final : public CachedBackbone {
       }
     }
     for (int64_t layer = 0; layer < config.num_layers; ++layer) {
-      // Zeroed by the system when first touched: pages that are never used cost nothing.
-      pool_.push_back(MapPool(options.max_pages * static_cast<size_t>(page_bytes())));
-      DRAGOMAN_CHECK_MSG(pool_.back() != nullptr, "no memory for the KV pool");
+      pool_.push_back(
+          LargeMemory::Map(options.max_pages * static_cast<size_t>(page_bytes())));
+      DRAGOMAN_CHECK_MSG(pool_.back().data() != nullptr, "no memory for the KV pool");
     }
     if (options.poison_freed_pages) {
       cache_.SetPageReleased([this](PageId page) { Poison(page); });
@@ -145,7 +127,7 @@ class NativeBackbone final : public CachedBackbone {
 
   // A page of a layer: for each key-value head keys [head_dim, 16], then values [16, value_stride].
   std::byte* Keys(int64_t layer, PageId page, int64_t head) const {
-    return pool_[layer].get() +
+    return pool_[layer].data() +
            KvTypeBytes(kv_type_) * (page * page_entries_ +
                                     head * kPageRows * (config_.head_dim + value_stride_));
   }
@@ -228,7 +210,7 @@ class NativeBackbone final : public CachedBackbone {
   // Calls body(row) for all rows of the step; `width` says how much work one is.
   template <typename RowBody>
   void ForRows(int64_t rows, int64_t width, const RowBody& body) {
-    team_.ParallelFor(rows, std::max<int64_t>(1, kPieceWork / 8 / width),
+    team_.ParallelFor(rows, std::max<int64_t>(1, kPieceWork / 2 / width),
                       [&](int, int64_t begin, int64_t end) {
                         for (int64_t r = begin; r < end; ++r) body(r);
                       });
@@ -348,7 +330,7 @@ class NativeBackbone final : public CachedBackbone {
   const int64_t value_stride_;
   const int64_t page_entries_;    // of one layer
   std::vector<float> cos_, sin_;  // [max_positions, head_dim / 2]
-  std::vector<PoolMemory> pool_;  // [layers][pages, page_entries]
+  std::vector<LargeMemory> pool_;  // [layers][pages, page_entries]
 
   // Of the step; they keep their memory from step to step.
   std::vector<RowPlacement> placements_;
@@ -385,7 +367,7 @@ absl::StatusOr<std::unique_ptr<Backbone>> CreateNativeBackbone(const ModelPackag
   DRAGOMAN_RETURN_IF_ERROR(CheckOptions(options));
   std::optional<WeightType> type = options.weights;
   if (!type.has_value() && options.compute == ComputeType::kBfloat16) type = WeightType::kBfloat16;
-  DRAGOMAN_ASSIGN_OR_RETURN(NativeWeights weights, LoadNativeWeights(package, type));
+  DRAGOMAN_ASSIGN_OR_RETURN(NativeWeights weights, LoadNativeWeights(package, type, options.write_packed_file));
   return CreateNativeBackbone(package.config(), std::move(weights), options);
 }
 

@@ -2,10 +2,13 @@
 
 #include <cmath>
 #include <cstring>
+#include <span>
 #include <string>
+#include <utility>
 
 #include "base/random.h"
 #include "base/status_macros.h"
+#include "model/native/packed_file.h"
 
 namespace dragoman::model {
 namespace {
@@ -34,7 +37,7 @@ T ReadAs(const char* bytes, int64_t index) {
 
 class Reader {
  public:
-  Reader(const ModelPackage& package, WeightType type) : package_(package), type_(type) {}
+  explicit Reader(const ModelPackage& package) : package_(package) {}
 
   // Appends the entries of a tensor as fp32.
   absl::Status Append(const std::string& name, std::vector<float>* out) const {
@@ -65,54 +68,95 @@ class Reader {
   }
 
   // The rows of several tensors below each other.
-  absl::Status Matrix(const std::string& prefix, const std::vector<std::string>& parts,
-                      int64_t inputs, PackedMatrix* out) const {
-    std::vector<float> weights;
+  absl::Status AppendAll(const std::string& prefix, const std::vector<std::string>& parts,
+                         const char* suffix, std::vector<float>* out) const {
     for (const std::string& part : parts) {
-      DRAGOMAN_RETURN_IF_ERROR(Append(prefix + part + ".weight", &weights));
-    }
-    *out = PackedMatrix::Pack(weights.data(), static_cast<int64_t>(weights.size()) / inputs, inputs,
-                              type_);
-    return absl::OkStatus();
-  }
-  absl::Status Linear(const std::string& prefix, const std::vector<std::string>& parts,
-                      int64_t inputs, bool with_bias, NativeLinear* out) const {
-    DRAGOMAN_RETURN_IF_ERROR(Matrix(prefix, parts, inputs, &out->weight));
-    if (!with_bias) return absl::OkStatus();
-    for (const std::string& part : parts) {
-      DRAGOMAN_RETURN_IF_ERROR(Append(prefix + part + ".bias", &out->bias));
+      DRAGOMAN_RETURN_IF_ERROR(Append(prefix + part + suffix, out));
     }
     return absl::OkStatus();
   }
 
  private:
   const ModelPackage& package_;
-  const WeightType type_;
 };
 
-absl::Status ReadLayer(const Reader& reader, const ModelConfig& config, int64_t index,
-                       NativeLayer* layer) {
-  const std::string prefix = absl::StrCat("model.layers.", index, ".");
-  const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
-  const bool fused = config.fused_projections;
+// One matrix of a model: where it belongs, its shape, and the tensors that it is made of.
+struct MatrixSlot {
+  PackedMatrix* matrix = nullptr;
+  int64_t outputs = 0, inputs = 0;
+  std::string prefix;
+  std::vector<std::string> parts;
+  std::vector<float>* bias = nullptr;  // null: none
+};
+
+// All matrices in the order in which a step reads them. `weights` has its layers.
+std::vector<MatrixSlot> Slots(const ModelConfig& config, NativeWeights* weights) {
   using Parts = std::vector<std::string>;
+  const bool fused = config.fused_projections;
   const Parts qkv = fused ? Parts{"qkv_proj"} : Parts{"q_proj", "k_proj", "v_proj"};
   const Parts gate_up = fused ? Parts{"gate_up_proj"} : Parts{"gate_proj", "up_proj"};
+  const int64_t hidden = config.hidden_size, attended = config.num_heads * config.head_dim;
+  std::vector<MatrixSlot> slots;
+  const auto add = [&slots](NativeLinear* linear, int64_t outputs, int64_t inputs,
+                            std::string prefix, Parts parts, bool bias) {
+    slots.push_back({&linear->weight, outputs, inputs, std::move(prefix), std::move(parts),
+                     bias ? &linear->bias : nullptr});
+  };
+  for (int64_t i = 0; i < config.num_layers; ++i) {
+    NativeLayer& layer = weights->layers[i];
+    const std::string prefix = absl::StrCat("model.layers.", i, ".");
+    const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
+    add(&layer.qkv, attended + 2 * config.num_kv_heads * config.head_dim, hidden, attention, qkv,
+        config.qkv_bias);
+    add(&layer.output, hidden, attended, attention, {"o_proj"}, config.o_bias);
+    add(&layer.gate_up, 2 * config.ffn_size, hidden, mlp, gate_up, config.mlp_bias);
+    add(&layer.down, hidden, config.ffn_size, mlp, {"down_proj"}, config.mlp_bias);
+  }
+  const char* head = config.tie_word_embeddings ? "model.embed_tokens" : "lm_head";
+  slots.push_back({&weights->head, config.vocab_size, hidden, "", {head}, nullptr});
+  return slots;
+}
+
+// Memory for all matrices behind a header, and every matrix in its place there.
+absl::StatusOr<std::vector<MatrixSlot>> PlaceMatrices(const ModelConfig& config, WeightType type,
+                                                      NativeWeights* weights) {
+  weights->type = type;
+  weights->layers.resize(static_cast<size_t>(config.num_layers));
+  std::vector<MatrixSlot> slots = Slots(config, weights);
+  size_t bytes = kPackedHeaderBytes;
+  std::vector<size_t> begins;
+  for (const MatrixSlot& slot : slots) {
+    begins.push_back(bytes);
+    const int64_t size = PackedMatrix::View(nullptr, slot.outputs, slot.inputs, type).bytes();
+    bytes += (static_cast<size_t>(size) + 63) / 64 * 64;
+  }
+  weights->memory = LargeMemory::Map(bytes);
+  if (weights->memory.data() == nullptr) {
+    return absl::ResourceExhaustedError(absl::StrCat("no memory for ", bytes, " bytes of weights"));
+  }
+  for (size_t i = 0; i < slots.size(); ++i) {
+    *slots[i].matrix = PackedMatrix::View(weights->memory.data() + begins[i], slots[i].outputs,
+                                          slots[i].inputs, type);
+  }
+  return slots;
+}
+
+void PackSlot(const MatrixSlot& slot, const std::vector<float>& values) {
+  PackedMatrix& matrix = *slot.matrix;
+  matrix = PackedMatrix::PackInto(values.data(), slot.outputs, slot.inputs, matrix.type(),
+                                  const_cast<void*>(matrix.data()));
+}
+
+absl::Status ReadNorms(const Reader& reader, const ModelConfig& config, int64_t index,
+                       NativeLayer* layer) {
+  const std::string prefix = absl::StrCat("model.layers.", index, ".");
   DRAGOMAN_RETURN_IF_ERROR(
       reader.Append(prefix + "input_layernorm.weight", &layer->attention_norm));
   DRAGOMAN_RETURN_IF_ERROR(
       reader.Append(prefix + "post_attention_layernorm.weight", &layer->ffn_norm));
-  DRAGOMAN_RETURN_IF_ERROR(
-      reader.Linear(attention, qkv, config.hidden_size, config.qkv_bias, &layer->qkv));
-  if (config.qk_norm) {
-    DRAGOMAN_RETURN_IF_ERROR(reader.Append(attention + "q_norm.weight", &layer->q_norm));
-    DRAGOMAN_RETURN_IF_ERROR(reader.Append(attention + "k_norm.weight", &layer->k_norm));
-  }
-  DRAGOMAN_RETURN_IF_ERROR(reader.Linear(attention, {"o_proj"}, config.num_heads * config.head_dim,
-                                         config.o_bias, &layer->output));
-  DRAGOMAN_RETURN_IF_ERROR(
-      reader.Linear(mlp, gate_up, config.hidden_size, config.mlp_bias, &layer->gate_up));
-  return reader.Linear(mlp, {"down_proj"}, config.ffn_size, config.mlp_bias, &layer->down);
+  if (!config.qk_norm) return absl::OkStatus();
+  DRAGOMAN_RETURN_IF_ERROR(reader.Append(prefix + "self_attn.q_norm.weight", &layer->q_norm));
+  return reader.Append(prefix + "self_attn.k_norm.weight", &layer->k_norm);
 }
 
 absl::StatusOr<bool> AllMatricesAreBfloat16(const ModelPackage& package) {
@@ -136,56 +180,60 @@ int64_t NativeWeights::matrix_bytes() const {
 }
 
 absl::StatusOr<NativeWeights> LoadNativeWeights(const ModelPackage& package,
-                                                std::optional<WeightType> type) {
+                                                std::optional<WeightType> type,
+                                                bool write_packed_file) {
   const ModelConfig& config = package.config();
   if (!type.has_value()) {
     DRAGOMAN_ASSIGN_OR_RETURN(const bool bfloat16, AllMatricesAreBfloat16(package));
     type = bfloat16 ? WeightType::kBfloat16 : WeightType::kFloat32;
   }
-  const Reader reader(package, *type);
+  const Reader reader(package);
   NativeWeights weights;
-  weights.type = *type;
+  DRAGOMAN_ASSIGN_OR_RETURN(const std::vector<MatrixSlot> slots,
+                            PlaceMatrices(config, *type, &weights));
   DRAGOMAN_RETURN_IF_ERROR(reader.Append("model.embed_tokens.weight", &weights.embedding));
   DRAGOMAN_RETURN_IF_ERROR(reader.Append("model.norm.weight", &weights.final_norm));
-  const char* head = config.tie_word_embeddings ? "model.embed_tokens" : "lm_head";
-  DRAGOMAN_RETURN_IF_ERROR(reader.Matrix("", {head}, config.hidden_size, &weights.head));
-  weights.layers.resize(static_cast<size_t>(config.num_layers));
   for (int64_t i = 0; i < config.num_layers; ++i) {
-    DRAGOMAN_RETURN_IF_ERROR(ReadLayer(reader, config, i, &weights.layers[i]));
+    DRAGOMAN_RETURN_IF_ERROR(ReadNorms(reader, config, i, &weights.layers[i]));
   }
+  for (const MatrixSlot& slot : slots) {
+    if (slot.bias == nullptr) continue;
+    DRAGOMAN_RETURN_IF_ERROR(reader.AppendAll(slot.prefix, slot.parts, ".bias", slot.bias));
+  }
+
+  const PackedFileKey key{package.folder(), package.weights_digest(), *type};
+  const std::span<std::byte> image(weights.memory.data(), weights.memory.size());
+  if (IsQuantized(*type) && ReadPackedFile(key, image).ok()) return weights;
+  for (const MatrixSlot& slot : slots) {
+    std::vector<float> values;
+    DRAGOMAN_RETURN_IF_ERROR(reader.AppendAll(slot.prefix, slot.parts, ".weight", &values));
+    PackSlot(slot, values);
+  }
+  // A folder that cannot be written to, or a full disk, costs the next start some time.
+  if (IsQuantized(*type) && write_packed_file) WritePackedFile(key, image).IgnoreError();
   return weights;
 }
 
-NativeWeights RandomNativeWeights(const ModelConfig& config, WeightType type, uint64_t seed) {
-  uint64_t id = 0;
-  // Uniform with the deviation that keeps a product at the size of its input.
-  const auto draw = [&](int64_t outputs, int64_t inputs) {
-    RandomStream random(seed, "weights", 0, ++id);
-    const double range = std::sqrt(12.0 / static_cast<double>(inputs));
-    std::vector<float> values(static_cast<size_t>(outputs * inputs));
-    for (float& value : values) value = static_cast<float>(range * (random.NextUnit() - 0.5));
-    return values;
-  };
-  const auto matrix = [&](int64_t outputs, int64_t inputs) {
-    return PackedMatrix::Pack(draw(outputs, inputs).data(), outputs, inputs, type);
-  };
-  const auto hidden = static_cast<size_t>(config.hidden_size);
+absl::StatusOr<NativeWeights> RandomNativeWeights(const ModelConfig& config, WeightType type,
+                                                  uint64_t seed) {
   NativeWeights weights;
-  weights.type = type;
-  weights.embedding = draw(config.vocab_size, config.hidden_size);
-  weights.head = PackedMatrix::Pack(weights.embedding.data(), config.vocab_size,
-                                    config.hidden_size, type);
+  DRAGOMAN_ASSIGN_OR_RETURN(const std::vector<MatrixSlot> slots,
+                            PlaceMatrices(config, type, &weights));
+  uint64_t id = 0;
+  for (const MatrixSlot& slot : slots) {
+    // Uniform with the deviation that keeps a product at the size of its input.
+    RandomStream random(seed, "weights", 0, ++id);
+    const double range = std::sqrt(12.0 / static_cast<double>(slot.inputs));
+    std::vector<float> values(static_cast<size_t>(slot.outputs * slot.inputs));
+    for (float& value : values) value = static_cast<float>(range * (random.NextUnit() - 0.5));
+    PackSlot(slot, values);
+    if (slot.matrix == &weights.head) weights.embedding = std::move(values);
+  }
+  const auto hidden = static_cast<size_t>(config.hidden_size);
   weights.final_norm.assign(hidden, 1.0f);
-  const int64_t attended = config.num_heads * config.head_dim;
-  for (int64_t i = 0; i < config.num_layers; ++i) {
-    NativeLayer& layer = weights.layers.emplace_back();
+  for (NativeLayer& layer : weights.layers) {
     layer.attention_norm.assign(hidden, 1.0f);
     layer.ffn_norm.assign(hidden, 1.0f);
-    layer.qkv.weight =
-        matrix(attended + 2 * config.num_kv_heads * config.head_dim, config.hidden_size);
-    layer.output.weight = matrix(config.hidden_size, attended);
-    layer.gate_up.weight = matrix(2 * config.ffn_size, config.hidden_size);
-    layer.down.weight = matrix(config.hidden_size, config.ffn_size);
   }
   return weights;
 }

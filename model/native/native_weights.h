@@ -1,4 +1,5 @@
-// Weights of a package in the form in which the native backbone streams them. Immutable.
+// Weights of a package in the form in which the native backbone streams them: all matrices in one
+// piece of memory, in the order of use. Immutable.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +8,7 @@
 
 #include "base/status.h"
 #include "model/kernels/packed_matrix.h"
+#include "model/native/large_memory.h"
 #include "model/package/model_package.h"
 
 namespace dragoman::model {
@@ -33,17 +35,21 @@ struct NativeWeights {
   PackedMatrix head;  // [vocab, hidden]
   WeightType type = WeightType::kFloat32;  // of all matrices
   std::vector<NativeLayer> layers;
+  LargeMemory memory;  // of the matrices; they are views
 
   int64_t matrix_bytes() const;
 };
 
 // Without `type` weights stay as exact as the package has them: packages whose matrices are all
-// bf16 are kept in bf16, others in fp32.
-// Errors: those of ModelPackage::Tensor().
+// bf16 are kept in bf16, others in fp32. int8 and int4 are read from the packed file beside the
+// model (packed_file.h) when it is there and right; else, with `write_packed_file`, it is written,
+// and where that fails, nothing is lost but time.
+// Errors: those of ModelPackage::Tensor(); ResourceExhausted (memory).
 absl::StatusOr<NativeWeights> LoadNativeWeights(const ModelPackage& package,
-                                                std::optional<WeightType> type);
+                                                std::optional<WeightType> type,
+                                                bool write_packed_file);
 
 // Weights of the given shape without meaning, for measurements of speed: equal for equal seeds.
-NativeWeights RandomNativeWeights(const ModelConfig& config, WeightType type, uint64_t seed);
+absl::StatusOr<NativeWeights> RandomNativeWeights(const ModelConfig& config, WeightType type, uint64_t seed);
 
 }  // namespace dragoman::model

@@ -39,14 +39,16 @@ ThreadTeam::~ThreadTeam() {
 }
 
 bool ThreadTeam::TakePiece(int worker) {
-  int64_t left = pieces_left_.load();
+  int64_t left = left_.load(), taken = 0;
   do {
     if (left == 0) return false;
-  } while (!pieces_left_.compare_exchange_weak(left, left - 1));
+    taken = std::min(left, std::max(grain_.load(std::memory_order_relaxed),
+                                    left / (2 * static_cast<int64_t>(threads()))));
+  } while (!left_.compare_exchange_weak(left, left - taken));
   // The loop cannot end before this piece is done, so its fields are stable.
-  const int64_t begin = (pieces_ - left) * grain_;
-  (*body_)(worker, begin, std::min(begin + grain_, count_));
-  pieces_done_.fetch_add(1);
+  const int64_t begin = count_ - left;
+  (*body_)(worker, begin, begin + taken);
+  done_.fetch_add(taken);
   return true;
 }
 
@@ -61,7 +63,7 @@ void ThreadTeam::Work(int worker) {
       parked_.fetch_add(1);
       {
         MutexLock lock(&mu_);
-        wake_.wait(mu_, [this] { return stop_.load() || pieces_left_.load() > 0; });
+        wake_.wait(mu_, [this] { return stop_.load() || left_.load() > 0; });
       }
       parked_.fetch_sub(1);
       if (stop_.load()) return;
@@ -78,11 +80,9 @@ void ThreadTeam::ParallelFor(int64_t count, int64_t grain, Body body) {
   }
   body_ = &body;
   count_ = count;
-  grain_ = grain;
-  pieces_ = (count + grain - 1) / grain;
-  const int64_t pieces = pieces_;
-  pieces_done_.store(0);
-  pieces_left_.store(pieces);
+  grain_.store(grain, std::memory_order_relaxed);
+  done_.store(0);
+  left_.store(count);
   if (parked_.load() > 0) {
     // A worker between its last look and its wait holds the lock.
     { const MutexLock lock(&mu_); }
@@ -90,7 +90,7 @@ void ThreadTeam::ParallelFor(int64_t count, int64_t grain, Body body) {
   }
   while (TakePiece(0)) {
   }
-  for (int spins = 0; pieces_done_.load() != pieces; ++spins) {
+  for (int spins = 0; done_.load() != count; ++spins) {
     if (spins < kSpins) {
       Pause();
     } else {
