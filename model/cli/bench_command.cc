@@ -186,7 +186,7 @@ absl::StatusOr<Subject> OpenSubject(const BenchFlags& flags, Clock* clock) {
     DRAGOMAN_ASSIGN_OR_RETURN(NativeWeights weights,
                               RandomNativeWeights(config, type, /*seed=*/1));
     DRAGOMAN_ASSIGN_OR_RETURN(subject.backbone,
-                              CreateNativeBackbone(config, std::move(weights), options));
+                              MakeNativeBackbone(config, std::move(weights), options));
   } else {
     DRAGOMAN_ASSIGN_OR_RETURN(subject.package, ModelPackage::Load(flags.model));
     DRAGOMAN_RETURN_IF_ERROR(check_positions(subject.package->config()));

@@ -368,12 +368,12 @@ absl::StatusOr<std::unique_ptr<Backbone>> CreateNativeBackbone(const ModelPackag
   std::optional<WeightType> type = options.weights;
   if (!type.has_value() && options.compute == ComputeType::kBfloat16) type = WeightType::kBfloat16;
   DRAGOMAN_ASSIGN_OR_RETURN(NativeWeights weights, LoadNativeWeights(package, type, options.write_packed_file));
-  return CreateNativeBackbone(package.config(), std::move(weights), options);
+  return MakeNativeBackbone(package.config(), std::move(weights), options);
 }
 
-absl::StatusOr<std::unique_ptr<Backbone>> CreateNativeBackbone(const ModelConfig& config,
-                                                               NativeWeights weights,
-                                                               const BackendOptions& options) {
+absl::StatusOr<std::unique_ptr<Backbone>> MakeNativeBackbone(const ModelConfig& config,
+                                                             NativeWeights weights,
+                                                             const BackendOptions& options) {
   DRAGOMAN_RETURN_IF_ERROR(CheckOptions(options));
   const int threads = options.num_threads > 0
                           ? options.num_threads

@@ -23,8 +23,8 @@ namespace dragoman::model {
 absl::StatusOr<std::unique_ptr<Backbone>> CreateNativeBackbone(const ModelPackage& package,
                                                                const BackendOptions& options);
 // The same from weights that are already there, such as RandomNativeWeights().
-absl::StatusOr<std::unique_ptr<Backbone>> CreateNativeBackbone(const ModelConfig& config,
-                                                               NativeWeights weights,
-                                                               const BackendOptions& options);
+absl::StatusOr<std::unique_ptr<Backbone>> MakeNativeBackbone(const ModelConfig& config,
+                                                             NativeWeights weights,
+                                                             const BackendOptions& options);
 
 }  // namespace dragoman::model

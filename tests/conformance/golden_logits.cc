@@ -31,16 +31,37 @@ double Gap(const float* row, int64_t size) {
   return static_cast<double>(sorted[0]) - sorted[1];
 }
 
-void ExpectGolden(const float* got, const float* wanted, int64_t size, const std::string& what) {
-  double worst = 0;
-  for (int64_t i = 0; i < size; ++i) {
-    worst = std::max(worst, std::fabs(static_cast<double>(got[i]) - wanted[i]));
+// All rows of one golden file against what a backbone gives.
+class GoldenRows {
+ public:
+  explicit GoldenRows(double allowed_error) : allowed_error_(allowed_error) {}
+
+  void Expect(const float* got, const float* wanted, int64_t size, const std::string& what) {
+    double worst = 0;
+    for (int64_t i = 0; i < size; ++i) {
+      const double difference = static_cast<double>(got[i]) - wanted[i];
+      worst = std::max(worst, std::fabs(difference));
+      squared_error_ += difference * difference;
+      squares_ += static_cast<double>(wanted[i]) * wanted[i];
+    }
+    EXPECT_TRUE(std::isfinite(worst)) << what;
+    if (allowed_error_ > 0) return;
+    EXPECT_LE(worst, kTolerance) << what;
+    if (Gap(wanted, size) > kClearGap) {
+      EXPECT_EQ(Best(got, size), Best(wanted, size)) << what;
+    }
   }
-  EXPECT_LE(worst, kTolerance) << what;
-  if (Gap(wanted, size) > kClearGap) {
-    EXPECT_EQ(Best(got, size), Best(wanted, size)) << what;
+  void ExpectError(const std::string& what) const {
+    EXPECT_GT(squares_, 0) << what;
+    if (allowed_error_ > 0) {
+      EXPECT_LE(std::sqrt(squared_error_ / squares_), allowed_error_) << what;
+    }
   }
-}
+
+ private:
+  const double allowed_error_;
+  double squared_error_ = 0, squares_ = 0;
+};
 
 std::unique_ptr<ModelPackage> LoadModel(const std::string& folder) {
   absl::StatusOr<std::unique_ptr<ModelPackage>> package = ModelPackage::Load(folder, false);
@@ -58,6 +79,7 @@ TEST_P(BackboneConformance, G7_G10_PlainLayoutGivesTheLogitsOfHuggingFace) {
     const auto backbone = MakeBackbone(*package);
     const auto wanted = ReadNpyMatrix(kGolden + model + "/logits.npy");
     ASSERT_TRUE(wanted.ok()) << wanted.status();
+    GoldenRows golden(GetParam().golden_error);
     int64_t row = 0;
     for (const Json& sequence : sequences.at("sequences")) {
       StreamDriver stream(backbone.get(), 0, 0);
@@ -67,11 +89,12 @@ TEST_P(BackboneConformance, G7_G10_PlainLayoutGivesTheLogitsOfHuggingFace) {
       StepOutput output;
       ASSERT_TRUE(backbone->Forward(batch, &output).ok());
       for (size_t i = 0; i < output.num_rows(); ++i, ++row) {
-        ExpectGolden(output.row(i), wanted->row(row), wanted->columns,
-                     absl::StrCat(model, ", row ", row));
+        golden.Expect(output.row(i), wanted->row(row), wanted->columns,
+                      absl::StrCat(model, ", row ", row));
       }
     }
     EXPECT_EQ(row, wanted->rows) << model;
+    golden.ExpectError(model);
   }
 }
 
@@ -83,6 +106,7 @@ TEST_P(BackboneConformance, G1_G10_GroupPositionsGiveTheLogitsOfHuggingFace) {
     const auto backbone = MakeBackbone(*package);
     const auto wanted = ReadNpyMatrix(kGolden + model + "/group_logits.npy");
     ASSERT_TRUE(wanted.ok()) << wanted.status();
+    GoldenRows golden(GetParam().golden_error);
     for (size_t c = 0; c < cases.at("cases").size(); ++c) {
       const Json& json = cases.at("cases")[c];
       const GroupCase one = {Tokens(json.at("a_tokens")), Tokens(json.at("b_tokens")),
@@ -96,11 +120,12 @@ TEST_P(BackboneConformance, G1_G10_GroupPositionsGiveTheLogitsOfHuggingFace) {
       ASSERT_EQ(streamed.size(), one.target_side.size());
       for (size_t i = 0; i < streamed.size(); ++i) {
         const std::string what = absl::StrCat(model, ", case ", c, ", row ", i);
-        const float* golden = wanted->row(first + static_cast<int64_t>(i));
-        ExpectGolden(streamed[i].data(), golden, wanted->columns, what + " streamed");
-        ExpectGolden(at_once[i].data(), golden, wanted->columns, what + " at once");
+        const float* row = wanted->row(first + static_cast<int64_t>(i));
+        golden.Expect(streamed[i].data(), row, wanted->columns, what + " streamed");
+        golden.Expect(at_once[i].data(), row, wanted->columns, what + " at once");
       }
     }
+    golden.ExpectError(model);
   }
 }
 
