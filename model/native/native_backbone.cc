@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/status_macros.h"
 #include "model/kernels/attention.h"
 #include "model/kernels/matmul.h"
@@ -18,6 +19,7 @@
 #include "model/kv_cache/cached_backbone.h"
 #include "model/native/large_memory.h"
 #include "model/native/native_weights.h"
+#include "model/native/team_governor.h"
 #include "model/native/thread_team.h"
 
 namespace dragoman::model {
@@ -39,6 +41,7 @@ class NativeBackbone final : public CachedBackbone {
         config_(config),
         weights_(std::move(weights)),
         team_(threads),
+        governor_(threads),
         kv_type_(options.kv.value_or(quantized() ? KvType::kFloat16 : KvType::kFloat32)),
         value_stride_(RoundUp(config.head_dim, kKeyPageRows)),
         page_entries_(config.num_kv_heads * kPageRows * (config.head_dim + value_stride_)) {
@@ -76,12 +79,15 @@ class NativeBackbone final : public CachedBackbone {
     const auto rows = static_cast<int64_t>(batch.rows.size());
     Reserve(rows);
     PlanKeys(batch);
+    const TimePoint begin = clock_.Now();
+    team_.UseWorkers(governor_.Choose(rows) > 1);
     for (int64_t r = 0; r < rows; ++r) {
       const float* row = weights_.embedding.data() + batch.rows[r].token * config_.hidden_size;
       std::copy(row, row + config_.hidden_size, hidden_.data() + r * config_.hidden_size);
     }
     for (int64_t layer = 0; layer < config_.num_layers; ++layer) RunLayer(batch, layer);
     WriteLogits(batch, output);
+    governor_.Record(WorkOf(rows), std::chrono::duration<double>(clock_.Now() - begin).count());
     return absl::OkStatus();
   }
 
@@ -182,6 +188,13 @@ class NativeBackbone final : public CachedBackbone {
         AttentionScratch(config_.num_heads / config_.num_kv_heads, most, value_stride_);
     const auto size = static_cast<size_t>(scratch_floats_ * team_.threads());
     if (scratch_.size() < size) scratch_.resize(size);
+  }
+
+  // Grows as the time of a step does: reading the weights costs as much as about four rows, and a
+  // page of keys a small part of a row, which falls with the width of the model.
+  double WorkOf(int64_t rows) const {
+    return static_cast<double>(rows + 4) + 16.0 * static_cast<double>(key_pages_.size()) /
+                                               static_cast<double>(config_.hidden_size);
   }
 
   // y = W x + b, or y += W x + b.
@@ -326,6 +339,8 @@ class NativeBackbone final : public CachedBackbone {
   const ModelConfig config_;
   const NativeWeights weights_;
   ThreadTeam team_;
+  TeamGovernor governor_;
+  SystemClock clock_;
   const KvType kv_type_;
   const int64_t value_stride_;
   const int64_t page_entries_;    // of one layer

@@ -74,7 +74,7 @@ void ThreadTeam::Work(int worker) {
 
 void ThreadTeam::ParallelFor(int64_t count, int64_t grain, Body body) {
   if (count <= 0) return;
-  if (workers_.empty() || count <= grain) {
+  if (!use_workers_ || workers_.empty() || count <= grain) {
     body(0, 0, count);
     return;
   }

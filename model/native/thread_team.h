@@ -25,6 +25,9 @@ class ThreadTeam {
   ThreadTeam(const ThreadTeam&) = delete;
   ThreadTeam& operator=(const ThreadTeam&) = delete;
 
+  // Whether workers take part in the loops that follow, or the caller does all. At first they do.
+  void UseWorkers(bool use) { use_workers_ = use; }
+
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls body(worker, begin, end) for pieces of at least `grain` until [0, count) is done; `worker`
@@ -38,6 +41,8 @@ class ThreadTeam {
   void Work(int worker);
   // Takes one piece of the loop that is open, if there is one, and does it.
   bool TakePiece(int worker);
+
+  bool use_workers_ = true;
 
   // The open loop. Read only by who has taken a piece of it, so it cannot change meanwhile; except
   // the grain, whose old value only makes a piece smaller or larger.
