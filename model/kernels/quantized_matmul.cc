@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "hwy/cache_control.h"
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "model/kernels/quantized_matmul.cc"
 #include "hwy/foreach_target.h"
@@ -102,6 +100,17 @@ HWY_INLINE int32_t FourInputs(const int8_t* x) {
 template <class Dot>
 using Whole = hn::Vec<typename Dot::Whole>;
 
+// One row waits for memory: its weights are fetched ahead, into the second level. More rows compute,
+// and fetching by instruction only costs them slots.
+constexpr int64_t kAhead = 1024;  // bytes
+template <class Dot, int64_t kRows>
+HWY_INLINE void FetchAhead(const uint8_t* weights) {
+  if constexpr (kRows == 1) {
+    __builtin_prefetch(weights + kAhead, 0, 2);
+    if constexpr (sizeof(Whole<Dot>) > 32) __builtin_prefetch(weights + kAhead + 64, 0, 2);
+  }
+}
+
 // Adds the products of one block to sums[row][vector]; `weights` points to two vectors of outputs
 // of the first step. One row alone has two chains of sums, since one would wait for itself.
 template <class Dot, WeightType kType, int64_t kRows>
@@ -115,10 +124,7 @@ HWY_INLINE void BlockDots(const uint8_t* HWY_RESTRICT weights, const int8_t* HWY
   Whole<Dot> odd[2] = {hn::Zero(d), hn::Zero(d)};
   if constexpr (kType == WeightType::kInt8) {
     for (int64_t step = 0; step < QuantGroup(kType) / 4; ++step, weights += kStepBytes) {
-      if constexpr (kRows == 1) {
-        hwy::Prefetch(weights + 1024);
-        hwy::Prefetch(weights + 1024 + bytes);
-      }
+      FetchAhead<Dot, kRows>(weights);
       const auto w0 = load(weights);
       const auto w1 = load(weights + bytes);
       DRAGOMAN_FLAT
@@ -133,10 +139,7 @@ HWY_INLINE void BlockDots(const uint8_t* HWY_RESTRICT weights, const int8_t* HWY
   } else {
     const auto low = hn::Set(d, 0x0F0F0F0F);
     for (int64_t step = 0; step < QuantGroup(kType) / 4; step += 2, weights += kStepBytes) {
-      if constexpr (kRows == 1) {
-        hwy::Prefetch(weights + 1024);
-        hwy::Prefetch(weights + 1024 + bytes);
-      }
+      FetchAhead<Dot, kRows>(weights);
       const auto both0 = load(weights), both1 = load(weights + bytes);
       const auto even0 = hn::And(both0, low), even1 = hn::And(both1, low);
       const auto odd0 = hn::And(hn::ShiftRight<4>(both0), low);
@@ -221,6 +224,7 @@ void Panels(const PackedMatrix& weights, const QuantizedMatMulRows& rows, int64_
   const auto lanes = static_cast<int64_t>(hn::Lanes(typename Dot::Whole()));
   for (int64_t p = panel_begin; p < panel_end; ++p) {
     const int64_t first = p * PackedMatrix::kPanelOutputs;
+    // The first tile of a panel waits for memory and should be a high one.
     for (int64_t r = 0; r < rows.rows; r += Dot::kTileRows) {
       const OutputRow out{rows.y + r * rows.y_stride, rows.bias, rows.accumulate,
                           weights.outputs()};
