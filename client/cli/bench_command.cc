@@ -2,148 +2,180 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <memory>
+#include <string>
 #include <utility>
-#include <vector>
 
-#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "base/status_macros.h"
 #include "client/api/interpreter_client.h"
+#include "client/cli/bench_report.h"
 #include "client/cli/diagnostics.h"
 #include "client/cli/session_display.h"
-#include "client/cli/translate_options.h"
+#include "client/load/counter_check.h"
+#include "client/load/load_run.h"
 
 namespace dragoman::client {
 namespace {
 
-// "250ms" or "1.5s".
-bool ParseSeconds(const std::string& text, double* seconds) {
-  double scale = 1.0;
-  size_t unit = 1;
-  if (absl::EndsWith(text, "ms")) {
-    scale = 1e-3;
-    unit = 2;
-  } else if (!absl::EndsWith(text, "s")) {
-    return false;
+constexpr std::chrono::milliseconds kMetricsTimeout{5000};
+
+void PrintStatus(const absl::Status& status) { PrintDiagnostic(std::string(status.message())); }
+
+// One load run with the counters around it.
+struct Run {
+  LoadReport load;
+  std::optional<CounterReport> counters;
+  absl::Status counters_status;  // of the reading after the run
+};
+
+// Thread-compatible.
+class Bench {
+ public:
+  Bench(const BenchPlan& plan, InterpreterClient* client, Clock* clock)
+      : plan_(plan), client_(client), clock_(clock) {}
+
+  // The exit code; the result is what there is to report, nullopt for nothing.
+  ExitCode RunPlain(std::optional<BenchResult>* result) {
+    absl::StatusOr<Run> run = RunOnce(plan_.load.streams);
+    if (!run.ok()) return CodeForNoRun(run.status());
+    const ExitCode code = CodeFor(*run);
+    if (run->load.late_seconds.p99 > kMaxLateP99Seconds) {
+      PrintDiagnostic(absl::StrFormat(
+          "the load generator itself sent words %.3f s late (p99): the lags are not the server's",
+          run->load.late_seconds.p99));
+    }
+    const bool holds = plan_.slo.Holds(run->load);
+    *result = MakeResult(*std::move(run));
+    return code == ExitCode::kDone && !holds ? ExitCode::kSloMissed : code;
   }
-  return absl::SimpleAtod(text.substr(0, text.size() - unit), seconds) &&
-         (*seconds *= scale) > 0.0 && *seconds < 1e6;
-}
 
-absl::StatusOr<LoadOptions> MakeLoadOptions(const BenchOptions& options) {
-  LoadOptions load;
-  load.streams = options.streams;
-  load.words_per_second = options.rate;
-  if (!(options.duration_seconds > 0.0 && options.duration_seconds <= 86400.0)) {
-    return absl::InvalidArgumentError("--duration must be above 0 and at most 86400 seconds");
+  ExitCode RunSearch(std::optional<BenchResult>* result) {
+    std::optional<Run> best, last;
+    ExitCode stop = ExitCode::kDone;
+    const auto trial = [&](size_t streams) -> std::optional<SlotTrial> {
+      absl::StatusOr<Run> run = RunOnce(streams);
+      if (!run.ok()) {
+        stop = CodeForNoRun(run.status());
+        return std::nullopt;
+      }
+      last = *std::move(run);
+      const ExitCode code = CodeFor(*last);
+      SlotTrial judged = JudgeTrial(last->load, plan_.slo);
+      PrintDiagnostic(TrialLine(judged));
+      if (judged.verdict == TrialVerdict::kHolds) best = last;
+      // A server without room, or one that drops sessions, is at its limit; anything else would
+      // go wrong with fewer streams too.
+      if (code != ExitCode::kDone && code != ExitCode::kEndedEarly &&
+          code != ExitCode::kNoCapacity) {
+        stop = code;
+        return std::nullopt;
+      }
+      return judged;
+    };
+    absl::StatusOr<SlotSearchResult> search = FindSlots(*plan_.search, trial);
+    if (!search.ok()) return CodeForNoRun(search.status());
+    const bool stopped = search->limit == SlotLimit::kStopped;
+    ExitCode code = stop;
+    if (!stopped && search->slots == 0) {
+      code = search->limit == SlotLimit::kGenerator ? ExitCode::kEndedEarly : ExitCode::kSloMissed;
+    }
+    std::optional<Run>& shown = stopped || !best ? last : best;
+    if (shown) {
+      *result = MakeResult(*std::move(shown));
+      (*result)->slot_search = *std::move(search);
+    }
+    return code;
   }
-  load.duration = std::chrono::milliseconds(static_cast<int64_t>(options.duration_seconds * 1e3));
-  load.seed = options.seed;
-  load.config.set_model(options.model);
-  load.config.set_source_language(options.source_language);
-  load.config.add_target_languages(options.target_language);
-  load.config.mutable_text_input();
-  load.config.set_session_label("bench");
-  DRAGOMAN_RETURN_IF_ERROR(SetPolicy(options.policy, &load.config));
-  DRAGOMAN_ASSIGN_OR_RETURN(const std::string text, ReadFile(options.file));
-  load.words = absl::StrSplit(text, absl::ByAnyChar(" \t\r\n"), absl::SkipEmpty());
-  DRAGOMAN_RETURN_IF_ERROR(load.Validate());
-  return load;
-}
 
-Json ToJson(const LoadDistribution& values) {
-  return {{"count", values.count},
-          {"p50", values.median},
-          {"p90", values.p90},
-          {"p99", values.p99},
-          {"max", values.max}};
-}
+ private:
+  // Errors: of the reading of the counters before the run; then nothing ran.
+  absl::StatusOr<Run> RunOnce(size_t streams) {
+    const MetricsSource source = [this] {
+      return FetchMetrics(*plan_.metrics, clock_, kMetricsTimeout);
+    };
+    std::optional<Exposition> before;
+    if (plan_.metrics) {
+      DRAGOMAN_ASSIGN_OR_RETURN(before, ReadAtRest(source, clock_, RestLimits{}));
+    }
+    LoadOptions load = plan_.load;
+    load.streams = streams;
+    Run run;
+    DRAGOMAN_ASSIGN_OR_RETURN(run.load, RunLoad(client_, load, clock_));
+    if (!before) return run;
+    absl::StatusOr<CounterReport> counters =
+        CheckAtRest(source, *before, run.load.counts, clock_, RestLimits{});
+    run.counters_status = counters.status();
+    if (counters.ok()) run.counters = *std::move(counters);
+    return run;
+  }
 
-std::string ReportJson(const LoadReport& report) {
-  const Json json = {{"streams", report.streams},
-                     {"completed", report.completed},
-                     {"refused", report.refused},
-                     {"failed", report.failed},
-                     {"broken_invariants", report.broken_invariants},
-                     {"errors", report.errors},
-                     {"messages_sent", report.messages_sent},
-                     {"events_received", report.events_received},
-                     {"source_words", report.source_words},
-                     {"target_words", report.target_words},
-                     {"seconds", report.seconds},
-                     {"lag_seconds", ToJson(report.lag_seconds)},
-                     {"first_text_seconds", ToJson(report.first_text_seconds)},
-                     {"late_seconds", ToJson(report.late_seconds)}};
-  return DumpJson(json, 2) + "\n";
-}
+  static ExitCode CodeForNoRun(const absl::Status& status) {
+    PrintStatus(status);
+    return absl::IsUnavailable(status) ? ExitCode::kCannotConnect : ExitCode::kUsage;
+  }
 
-std::string Row(const char* name, const LoadDistribution& values) {
-  return absl::StrFormat("%-24s %9.3f %9.3f %9.3f %9.3f  (%d)\n", name, values.median, values.p90,
-                         values.p99, values.max, values.count);
-}
+  // Says what went wrong. The SLO is not judged here.
+  static ExitCode CodeFor(const Run& run) {
+    for (const std::string& error : run.load.errors) PrintDiagnostic(error);
+    const bool untrue = run.counters && !run.counters->agrees();
+    if (untrue) PrintMismatches(*run.counters);
+    if (!run.counters_status.ok()) PrintStatus(run.counters_status);
+    if (run.load.broken_invariants > 0 || untrue) return ExitCode::kBrokenInvariant;
+    if (run.load.first_failure) return ExitCodeForEnd(*run.load.first_failure);
+    return run.counters_status.ok() ? ExitCode::kDone : ExitCode::kCannotConnect;
+  }
 
-std::string ReportText(const LoadReport& report) {
-  std::string text = absl::StrFormat(
-      "sessions: %d completed, %d refused, %d failed, %d with a broken promise\n"
-      "source: %d words in %d messages; target: %d words in %d events; %.1f s\n"
-      "%-24s %9s %9s %9s %9s\n",
-      report.completed, report.refused, report.failed, report.broken_invariants,
-      report.source_words, report.messages_sent, report.target_words, report.events_received,
-      report.seconds, "seconds", "p50", "p90", "p99", "max");
-  text += Row("lag of text", report.lag_seconds);
-  text += Row("first text", report.first_text_seconds);
-  text += Row("word sent too late", report.late_seconds);
-  return text;
-}
+  static void PrintMismatches(const CounterReport& report) {
+    if (report.results.empty()) PrintDiagnostic("--metrics: the page has no counter to check");
+    for (const CounterResult& result : report.results) {
+      if (!result.agrees()) PrintDiagnostic("server counter " + result.ToString());
+    }
+  }
+
+  BenchResult MakeResult(Run run) const {
+    BenchResult result;
+    result.load = std::move(run.load);
+    result.unstable_tail = plan_.load.config.output().unstable_tail();
+    result.counters = std::move(run.counters);
+    return result;
+  }
+
+  const BenchPlan& plan_;
+  InterpreterClient* const client_;
+  Clock* const clock_;
+};
 
 }  // namespace
 
-bool Slo::Holds(const LoadReport& report) const {
-  return (!lag_seconds || report.lag_seconds.p99 <= *lag_seconds) &&
-         (!first_text_seconds || report.first_text_seconds.p99 <= *first_text_seconds);
-}
-
-absl::StatusOr<Slo> ParseSlo(const std::string& text) {
-  Slo slo;
-  const std::vector<std::string> parts = absl::StrSplit(text, ',', absl::SkipEmpty());
-  for (const std::string& part : parts) {
-    const std::pair<std::string, std::string> field = absl::StrSplit(part, absl::MaxSplits('=', 1));
-    double seconds = 0.0;
-    if (!ParseSeconds(field.second, &seconds) || (field.first != "lag" && field.first != "first")) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--slo '", part, "' is not such as lag=1s or first=800ms"));
-    }
-    (field.first == "lag" ? slo.lag_seconds : slo.first_text_seconds) = seconds;
-  }
-  return slo;
-}
-
 ExitCode RunBench(const BenchOptions& options) {
   SystemClock clock;
-  const absl::StatusOr<Slo> slo = ParseSlo(options.slo);
-  const absl::StatusOr<LoadOptions> load = MakeLoadOptions(options);
+  const absl::StatusOr<BenchPlan> plan = MakeBenchPlan(options);
   auto client = InterpreterClient::Create(options.channel, RetryOptions{}, &clock, options.seed);
-  for (const absl::Status& status : {slo.status(), load.status(), client.status()}) {
+  for (const absl::Status& status : {plan.status(), client.status()}) {
     if (status.ok()) continue;
-    PrintDiagnostic(std::string(status.message()));
+    PrintStatus(status);
     return ExitCode::kUsage;
   }
-  const absl::StatusOr<LoadReport> report = RunLoad(client->get(), *load, &clock);
-  if (!report.ok()) {
-    PrintDiagnostic(std::string(report.status().message()));
-    return ExitCode::kUsage;
+  Bench bench(*plan, client->get(), &clock);
+  std::optional<BenchResult> result;
+  ExitCode code = plan->search ? bench.RunSearch(&result) : bench.RunPlain(&result);
+  if (!result) return code;
+  const std::string json = BenchReportJson(*result);
+  if (!options.out.empty()) {
+    const absl::Status written = WriteFileAtomically(options.out, json);
+    if (!written.ok()) PrintDiagnostic(absl::StrCat("--out: ", written.message()));
+    const bool good = code == ExitCode::kDone || code == ExitCode::kSloMissed;
+    if (!written.ok() && good) code = ExitCode::kUsage;
   }
-  const std::string text = options.json ? ReportJson(*report) : ReportText(*report);
-  if (!WriteFully(STDOUT_FILENO, text)) return ExitCode::kEndedEarly;
-  for (const std::string& error : report->errors) PrintDiagnostic(error);
-  if (report->broken_invariants > 0) return ExitCode::kBrokenInvariant;
-  if (report->first_failure) return ExitCodeForEnd(*report->first_failure);
-  return slo->Holds(*report) ? ExitCode::kDone : ExitCode::kSloMissed;
+  if (!WriteFully(STDOUT_FILENO, options.json ? json : BenchReportText(*result))) {
+    return ExitCode::kEndedEarly;
+  }
+  return code;
 }
 
 }  // namespace dragoman::client

@@ -5,6 +5,7 @@
 
 #include "CLI/CLI.hpp"
 #include "client/cli/bench_command.h"
+#include "client/cli/bench_flags.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/question_command.h"
 #include "client/cli/translate_command.h"
@@ -22,14 +23,6 @@ constexpr char kTranslateExamples[] =
     "Exit: 0 all translated, 1 ended early (valid up to the last final), 2 usage, 3 cannot "
     "connect,\n"
     "      4 credentials, 5 refused, 6 no capacity or quota, 70 broken contract, 130 cancelled.";
-constexpr char kBenchExamples[] =
-    "Examples:\n"
-    "  dragoman bench -s en -t de --insecure --streams 64 --rate 3 --duration 60 talk.txt\n"
-    "  dragoman bench -s en -t de --insecure --streams 200 --slo lag=1s,first=3s --json talk.txt\n"
-    "\n"
-    "Exit: 0 all sessions ended well, 7 slower than --slo, 2 usage, 70 broken contract, else the "
-    "code\n"
-    "      that translate gives for the end of the first session that failed.";
 constexpr char kListExamples[] =
     "Examples:\n"
     "  dragoman list-models --insecure\n"
@@ -72,29 +65,6 @@ void AddTranslateFlags(CLI::App* command, TranslateOptions* options) {
   command->footer(kTranslateExamples);
 }
 
-void AddBenchFlags(CLI::App* command, BenchOptions* options) {
-  command->add_option("-s,--source", options->source_language, "Source language, BCP 47")
-      ->required();
-  command->add_option("-t,--target", options->target_language, "Target language, BCP 47")
-      ->required();
-  AddChannelFlags(command, &options->channel);
-  command->add_option("--policy", options->policy, "wait-k:N or sentence; default: the model's");
-  command->add_option("--model", options->model, "Model by name; default: that of the server");
-  command->add_option("--streams", options->streams, "Sessions at the same time")
-      ->capture_default_str();
-  command->add_option("--rate", options->rate, "Source words per second of each session")
-      ->capture_default_str();
-  command->add_option("--duration", options->duration_seconds, "Seconds of speaking")
-      ->capture_default_str();
-  command->add_option("--seed", options->seed, "Where in the text each session starts, and when")
-      ->capture_default_str();
-  command->add_option("--slo", options->slo,
-                      "Limits on 99th percentiles, such as lag=1s,first=3s; exit 7 when missed");
-  command->add_flag("--json", options->json, "The report as one JSON object");
-  command->add_option("file", options->file, "Text to speak, a plain file")->required();
-  command->footer(kBenchExamples);
-}
-
 ExitCode Run(int argc, char** argv) {
   CLI::App app("Dragoman translates text while it is still coming in.", "dragoman");
   app.set_version_flag("--version", std::string("dragoman " DRAGOMAN_VERSION));
@@ -108,6 +78,7 @@ ExitCode Run(int argc, char** argv) {
   BenchOptions bench;
   CLI::App* bench_command =
       app.add_subcommand("bench", "Load a server with sessions at speaking pace");
+  AddChannelFlags(bench_command, &bench.channel);
   AddBenchFlags(bench_command, &bench);
 
   QuestionOptions question;

@@ -2,10 +2,11 @@
 #include "client/load/load_run.h"
 
 #include <atomic>
-#include <numeric>
 
+#include "client/load/session_plan.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/jump_clock.h"
 #include "tests/support/scripted_interpreter.h"
 
 namespace dragoman::client {
@@ -42,14 +43,19 @@ LoadOptions FastOptions() {
   return options;
 }
 
-absl::StatusOr<LoadReport> RunOn(const ScriptedInterpreter& server, const LoadOptions& options) {
-  SystemClock clock;
+absl::StatusOr<LoadReport> RunOn(const ScriptedInterpreter& server, const LoadOptions& options,
+                                 Clock* clock) {
   ChannelOptions channel;
   channel.server = server.address();
   channel.insecure = true;
-  auto client = InterpreterClient::Create(channel, RetryOptions{}, &clock, 1);
+  auto client = InterpreterClient::Create(channel, RetryOptions{}, clock, 1);
   if (!client.ok()) return client.status();
-  return RunLoad(client->get(), options, &clock);
+  return RunLoad(client->get(), options, clock);
+}
+
+absl::StatusOr<LoadReport> RunOn(const ScriptedInterpreter& server, const LoadOptions& options) {
+  SystemClock clock;
+  return RunOn(server, options, &clock);
 }
 
 TEST(LoadRunTest, EverySessionSpeaksAndIsAnswered) {
@@ -121,18 +127,69 @@ TEST(LoadRunTest, ImpossibleOptionsAreRefused) {
   EXPECT_EQ(RunOn(server, options).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST(LoadRunTest, DistributionIsByNearestRank) {
-  std::vector<double> values(100);
-  std::iota(values.rbegin(), values.rend(), 1.0);
+TEST(LoadRunTest, SessionsSpeakByTheirPlan) {
+  ScriptedInterpreter server(&Echo);
+  LoadOptions options = FastOptions();
+  options.arrival = Arrival::kPoisson;
+  options.ramp = std::chrono::milliseconds(90);
+  options.chaos.cancel = 0.25;
+  uint64_t words = 0;
+  for (const SessionPlan& plan : PlanSessions(options)) {
+    const bool cancels = plan.role == SessionRole::kCancels;
+    const Duration last = cancels ? plan.cancels : Duration(options.duration);
+    words += static_cast<uint64_t>((last - plan.speaks) / WordPeriod(options)) + 1;
+  }
+  dragoman::testing::JumpClock clock;
 
-  const LoadDistribution spread = Distribute(values);
+  const absl::StatusOr<LoadReport> report = RunOn(server, options, &clock);
 
-  EXPECT_EQ(spread.count, 100u);
-  EXPECT_DOUBLE_EQ(spread.median, 50.0);
-  EXPECT_DOUBLE_EQ(spread.p90, 90.0);
-  EXPECT_DOUBLE_EQ(spread.p99, 99.0);
-  EXPECT_DOUBLE_EQ(spread.max, 100.0);
-  EXPECT_EQ(Distribute({}).count, 0u);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->completed, 6u);
+  EXPECT_EQ(report->cancelled, 2u);
+  EXPECT_EQ(report->failed + report->refused, 0u);
+  EXPECT_THAT(report->errors, ElementsAre());
+  EXPECT_EQ(report->source_words, words);
+  EXPECT_EQ(report->first_text_seconds.count, 6u);
+}
+
+TEST(LoadRunTest, CountsAreExactForWholeSessionsAndOpenForCancelledOnes) {
+  ScriptedInterpreter server(&Echo);
+  LoadOptions options = FastOptions();
+
+  const absl::StatusOr<LoadReport> whole = RunOn(server, options);
+  options.chaos.cancel = 0.5;
+  const absl::StatusOr<LoadReport> half = RunOn(server, options);
+
+  ASSERT_TRUE(whole.ok() && half.ok()) << whole.status() << half.status();
+  const RunCounts& counts = whole->counts;
+  EXPECT_EQ(counts.calls.least, 8u);
+  EXPECT_EQ(counts.calls.most, 8u);
+  EXPECT_EQ(counts.completed.least, 8u);
+  EXPECT_EQ(counts.chunks.least, whole->source_words);
+  EXPECT_EQ(counts.chunks.most, whole->source_words);
+  EXPECT_EQ(counts.target_words.least, whole->target_words);
+  EXPECT_EQ(counts.target_words.most, whole->target_words);
+  EXPECT_EQ(counts.events.most, whole->events_received);
+  EXPECT_EQ(counts.segments.most, 8u);
+  EXPECT_EQ(counts.final_bytes.most, 5 * whole->target_words);  // " wort"
+  EXPECT_EQ(half->cancelled, 4u);
+  EXPECT_EQ(half->counts.completed.most, 4u);
+  EXPECT_EQ(half->counts.events.most, CountRange::kUnlimited);
+  EXPECT_LT(half->counts.chunks.least, half->counts.chunks.most);
+  EXPECT_EQ(half->counts.chunks.most, half->source_words);
+}
+
+TEST(LoadRunTest, WordStampsGiveTheLaggingOfEachSession) {
+  ScriptedInterpreter server(&Echo);  // target word n after source word n: always one behind
+  LoadOptions options = FastOptions();
+  options.config.mutable_output()->set_word_stamps(true);
+
+  const absl::StatusOr<LoadReport> report = RunOn(server, options);
+
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->laal_words.count, 8u);
+  EXPECT_DOUBLE_EQ(report->laal_words.median, 1.0);
+  EXPECT_DOUBLE_EQ(report->laal_words.max, 1.0);
 }
 
 }  // namespace
