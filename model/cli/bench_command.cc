@@ -7,21 +7,17 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/status_macros.h"
+#include "model/cli/bench_subject.h"
 #include "model/cli/commands.h"
-#include "model/cli/open_model.h"
 #include "model/decode/sampler.h"
-#include "model/engine/engine.h"
 #include "model/kernels/plain_read.h"
 #include "model/native/large_memory.h"
-#include "model/native/native_backbone.h"
-#include "model/package/model_package.h"
 
 namespace dragoman::model {
 namespace {
 
 struct BenchFlags {
-  std::string model, shape, weights, backend = "auto", device = "cpu", compute = "float32";
-  int threads = 1;
+  SubjectOptions subject;
   int32_t prompt = 64, generate = 64, depth = 0, rounds = 5;
   std::vector<int32_t> streams = {1, 8, 16, 32};
   bool json = false;
@@ -31,36 +27,6 @@ struct BenchRow {
   int32_t streams = 0;
   double prefill_tokens_per_s = 0, decode_tokens_per_s = 0, step_ms = 0;
 };
-
-// Shapes to compare engines on, weights without meaning: name, vocabulary, hidden size, layers,
-// heads, key-value heads, ffn size; embeddings tied.
-struct Shape {
-  const char* name;
-  int64_t vocab, hidden, layers, heads, kv_heads, ffn;
-};
-constexpr Shape kShapes[] = {{"15m", 8000, 384, 6, 6, 6, 1024},
-                             {"50m", 16000, 512, 12, 8, 4, 1536},
-                             {"135m", 49152, 576, 30, 9, 3, 1536},
-                             {"1b", 64000, 2048, 22, 32, 4, 5632}};
-
-absl::StatusOr<ModelConfig> ConfigOfShape(const std::string& name) {
-  for (const Shape& shape : kShapes) {
-    if (name != shape.name) continue;
-    ModelConfig config;
-    config.vocab_size = shape.vocab;
-    config.hidden_size = shape.hidden;
-    config.num_layers = shape.layers;
-    config.num_heads = shape.heads;
-    config.num_kv_heads = shape.kv_heads;
-    config.head_dim = shape.hidden / shape.heads;
-    config.ffn_size = shape.ffn;
-    config.max_positions = 8192;
-    config.tie_word_embeddings = true;
-    return config;
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("--shape ", name, " is unknown; use 15m, 50m, 135m or 1b"));
-}
 
 // A plain read of as many bytes as a decoding step reads, by as many threads, from memory like that
 // of the weights: bytes per second. The best of some rounds, since it stands for what the machine
@@ -88,11 +54,6 @@ double ReadBytesPerSecond(int64_t bytes, int threads, Clock* clock) {
     best = std::max(best, static_cast<double>(part * threads * kPasses) / seconds);
   }
   return best;
-}
-
-// Token ids without meaning; speed does not depend on them.
-TokenId AnyToken(int64_t index, int64_t vocab) {
-  return static_cast<TokenId>(3 + index % (vocab - 3));
 }
 
 absl::StatusOr<BenchRow> MeasureOnce(Backbone* backbone, const GreedySampler& sampler,
@@ -150,67 +111,23 @@ double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// What is measured: a package, or random weights of a shape.
-struct Subject {
-  std::string name;
-  std::unique_ptr<ModelPackage> package;  // null: a shape
-  std::unique_ptr<Backbone> backbone;
-  double start_seconds = 0;
-};
-
-absl::StatusOr<Subject> OpenSubject(const BenchFlags& flags, Clock* clock) {
-  Subject subject;
-  BackendOptions options;
-  options.device = flags.device;
-  options.num_threads = flags.threads;
-  if (flags.compute == "bfloat16") options.compute = ComputeType::kBfloat16;
-  if (!flags.weights.empty()) options.weights = ParseWeightType(flags.weights);
-  const int32_t most = *std::max_element(flags.streams.begin(), flags.streams.end());
-  const int32_t generate = flags.depth + flags.generate;
-  options.max_pages = PagesForSlots(static_cast<size_t>(most), flags.prompt, generate);
-  const auto check_positions = [&](const ModelConfig& config) -> absl::Status {
-    if (std::max(flags.prompt, generate) <= config.max_positions) return absl::OkStatus();
-    return absl::InvalidArgumentError(
-        absl::StrCat("--prompt and --depth + --generate may be at most ", config.max_positions,
-                     ", the position limit of this model"));
-  };
-  const TimePoint begin = clock->Now();
-  if (!flags.shape.empty()) {
-    if (flags.backend == "torch") {
-      return absl::InvalidArgumentError("--shape measures the native backend; leave out --backend");
-    }
-    DRAGOMAN_ASSIGN_OR_RETURN(const ModelConfig config, ConfigOfShape(flags.shape));
-    DRAGOMAN_RETURN_IF_ERROR(check_positions(config));
-    subject.name = "random-" + flags.shape;
-    const WeightType type = options.weights.value_or(WeightType::kFloat32);
-    DRAGOMAN_ASSIGN_OR_RETURN(NativeWeights weights,
-                              RandomNativeWeights(config, type, /*seed=*/1));
-    DRAGOMAN_ASSIGN_OR_RETURN(subject.backbone,
-                              MakeNativeBackbone(config, std::move(weights), options));
-  } else {
-    DRAGOMAN_ASSIGN_OR_RETURN(subject.package, ModelPackage::Load(flags.model));
-    DRAGOMAN_RETURN_IF_ERROR(check_positions(subject.package->config()));
-    subject.name = subject.package->manifest().name;
-    DRAGOMAN_ASSIGN_OR_RETURN(subject.backbone,
-                              MakeBackbone(flags.backend, *subject.package, options));
-  }
-  subject.start_seconds = std::chrono::duration<double>(clock->Now() - begin).count();
-  return subject;
-}
-
 absl::Status RunBench(const BenchFlags& flags) {
   SystemClock clock;
-  DRAGOMAN_ASSIGN_OR_RETURN(const Subject subject, OpenSubject(flags, &clock));
+  const int32_t most = *std::max_element(flags.streams.begin(), flags.streams.end());
+  const int threads = flags.subject.threads;
+  DRAGOMAN_ASSIGN_OR_RETURN(const Subject subject,
+                            OpenSubject(flags.subject, static_cast<size_t>(most), flags.prompt,
+                                        flags.depth + flags.generate, &clock));
   Backbone* const backbone = subject.backbone.get();
   TokenTraits traits;
   traits.flags.assign(static_cast<size_t>(backbone->config().vocab_size), TokenTraits::kWordStart);
   const GreedySampler sampler(std::move(traits));
   const int64_t weight_bytes = backbone->weight_bytes();
-  const double read_rate = ReadBytesPerSecond(weight_bytes, std::max(1, flags.threads), &clock);
+  const double read_rate = ReadBytesPerSecond(weight_bytes, std::max(1, threads), &clock);
   Json json = Json::object();
   json["model"] = subject.name;
   json["backend"] = backbone->description();
-  json["threads"] = flags.threads;
+  json["threads"] = threads;
   json["prompt"] = flags.prompt;
   json["generate"] = flags.generate;
   json["rounds"] = flags.rounds;
@@ -221,7 +138,7 @@ absl::Status RunBench(const BenchFlags& flags) {
   Json rows = Json::array();
   if (!flags.json) {
     std::printf("%s, %s, %d threads, %.1f MB of weights, plain read %.1f GB/s, start %.2f s\n",
-                subject.name.c_str(), backbone->description().c_str(), flags.threads,
+                subject.name.c_str(), backbone->description().c_str(), threads,
                 static_cast<double>(weight_bytes) / 1e6, read_rate / 1e9, subject.start_seconds);
     std::printf("prompt %d, generate %d from %d on, medians of %d rounds\n", flags.prompt,
                 flags.generate, flags.depth, flags.rounds);
@@ -265,23 +182,7 @@ void AddBenchCommand(CLI::App* app, CommandBody* body) {
   auto flags = std::make_shared<BenchFlags>();
   CLI::App* command =
       app->add_subcommand("bench", "Speed of the backbone: prefill and decode, tokens per second");
-  CLI::Option* model = command->add_option("--model", flags->model, "Model package");
-  CLI::Option* shape =
-      command
-          ->add_option("--shape", flags->shape,
-                       "Instead of a model: random weights of the shape 15m, 50m, 135m or 1b")
-          ->check(CLI::IsMember({"15m", "50m", "135m", "1b"}))
-          ->excludes(model);
-  command
-      ->add_option("--weights", flags->weights,
-                   "fp32, bf16, int8 or int4; left out: as the package has them")
-      ->check(CLI::IsMember({"fp32", "bf16", "int8", "int4"}));
-  command->add_option("--backend", flags->backend, "auto, native or torch")->capture_default_str();
-  command->add_option("--device", flags->device, "cpu, cuda or cuda:N")->capture_default_str();
-  command->add_option("--compute", flags->compute, "float32 or bfloat16")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"float32", "bfloat16"}));
-  command->add_option("--threads", flags->threads, "Threads of the backend")->capture_default_str();
+  AddSubjectFlags(command, &flags->subject);
   command->add_option("--prompt", flags->prompt, "Source rows of a stream")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 20));
@@ -298,9 +199,7 @@ void AddBenchCommand(CLI::App* app, CommandBody* body) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
   command->add_flag("--json", flags->json, "One JSON object on standard output");
-  command->callback([flags, body, model, shape] {
-    if (model->empty() && shape->empty()) throw CLI::RequiredError("--model or --shape");
-     *body = [flags] { return RunBench(*flags); }; });
+  command->callback([flags, body] { *body = [flags] { return RunBench(*flags); }; });
 }
 
 }  // namespace dragoman::model

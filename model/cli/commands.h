@@ -20,5 +20,7 @@ void AddScoreCommand(CLI::App* app, CommandBody* body);
 void AddInspectCommand(CLI::App* app, CommandBody* body);
 void AddCompareCommand(CLI::App* app, CommandBody* body);
 void AddBenchCommand(CLI::App* app, CommandBody* body);
+void AddBenchEngineCommand(CLI::App* app, CommandBody* body);
+void AddBenchStreamingCommand(CLI::App* app, CommandBody* body);
 
 }  // namespace dragoman::model

@@ -17,6 +17,8 @@ int main(int argc, char** argv) {
   AddInspectCommand(&app, &body);
   AddCompareCommand(&app, &body);
   AddBenchCommand(&app, &body);
+  AddBenchEngineCommand(&app, &body);
+  AddBenchStreamingCommand(&app, &body);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -49,6 +49,9 @@ void AddPrepareCommand(CLI::App* app, CommandBody* body) {
                       "Files whose source sentences, and those one word away, are left out");
   command->add_option("--tokenizer", options->tokenizer_folder,
                       "Folder with a tokenizer to use instead of training one");
+  command->add_flag("--augment", options->augment,
+                    "Add variants with other names, links, numbers, scripts and emoji to copy, and "
+                    "sources as speech recognisers write them");
   command->add_option("--vocab-size", options->vocabulary.vocab_size, "Pieces of a new vocabulary")
       ->capture_default_str()
       ->check(CLI::Range(300, 1000000));

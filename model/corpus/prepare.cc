@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "base/file.h"
+#include "base/random.h"
 #include "base/sha256.h"
 #include "base/status_macros.h"
+#include "model/corpus/augment.h"
 #include "model/corpus/corpus_reader.h"
 #include "model/tokenizer/streaming_encoder.h"
 
@@ -102,6 +105,17 @@ absl::StatusOr<ShardManifest> Prepare(const PrepareOptions& options) {
                             Sha256HexOfFile(options.output + "/" + manifest.tokenizer_file));
   DRAGOMAN_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
                             LoadTokenizer(options.output));
+
+  if (options.augment) {
+    const size_t given = pairs.size();
+    for (size_t i = 0; i < given; ++i) {
+      RandomStream random(/*seed=*/1, "augment", 0, i);
+      if (std::optional<SentencePair> variant = Augment(pairs[i], &random)) {
+        pairs.push_back(*std::move(variant));
+      }
+    }
+    report(absl::StrCat("augmented by ", pairs.size() - given, " pairs"));
+  }
 
   ShardWriter writer(options.output);
   uint64_t unencodable = 0;

@@ -21,6 +21,7 @@ struct PrepareOptions {
   std::vector<std::string> exclude;  // files whose source column must not be trained on
   std::string tokenizer_folder;      // empty: train a vocabulary
   VocabularyOptions vocabulary;
+  bool augment = false;  // one more draw per pair: augment.h. After the vocabulary is trained
   // Called now and then with what is going on, for the terminal.
   std::function<void(const std::string&)> progress;
 };
