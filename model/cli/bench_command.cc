@@ -61,8 +61,8 @@ absl::StatusOr<BenchRow> MeasureOnce(Backbone* backbone, const GreedySampler& sa
   const int64_t vocab = backbone->config().vocab_size;
   std::vector<StreamId> ids;
   for (int32_t s = 0; s < streams; ++s) {
-    DRAGOMAN_ASSIGN_OR_RETURN(const StreamId id,
-                              backbone->Open(flags.prompt, flags.depth + flags.generate, /*phi=*/0));
+    DRAGOMAN_ASSIGN_OR_RETURN(
+        const StreamId id, backbone->Open(flags.prompt, flags.depth + flags.generate, /*phi=*/0));
     ids.push_back(id);
   }
   StepOutput output;
@@ -90,8 +90,8 @@ absl::StatusOr<BenchRow> MeasureOnce(Backbone* backbone, const GreedySampler& sa
   const TimePoint decode_begin = clock->Now();
   for (int32_t i = 0; i < flags.generate; ++i) {
     for (int32_t s = 0; s < streams; ++s) {
-      decode.rows[s] = {AnyToken(i, vocab),      ids[s],       Side::kTarget,
-                        flags.depth + i, flags.prompt, true};
+      decode.rows[s] = {AnyToken(i, vocab), ids[s],       Side::kTarget,
+                        flags.depth + i,    flags.prompt, true};
     }
     DRAGOMAN_RETURN_IF_ERROR(backbone->Forward(decode, &output));
     // Choosing the next token belongs to the step, also where nothing depends on it.

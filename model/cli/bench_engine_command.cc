@@ -62,9 +62,9 @@ std::vector<SourceWord> SourceOf(const EngineFlags& flags, int64_t first, int64_
 absl::Status RunBenchEngine(const EngineFlags& flags) {
   SystemClock clock;
   const int32_t rows = 4 * flags.segment_words + 64;
-  DRAGOMAN_ASSIGN_OR_RETURN(Subject subject,
-                            OpenSubject(flags.subject, static_cast<size_t>(flags.streams), rows,
-                                        rows, &clock));
+  DRAGOMAN_ASSIGN_OR_RETURN(
+      Subject subject,
+      OpenSubject(flags.subject, static_cast<size_t>(flags.streams), rows, rows, &clock));
   const std::string description = subject.backbone->description();
   const int64_t vocab = subject.backbone->config().vocab_size;
   DRAGOMAN_ASSIGN_OR_RETURN(const std::shared_ptr<const Policy> policy, ParsePolicy(flags.policy));
@@ -124,8 +124,9 @@ absl::Status RunBenchEngine(const EngineFlags& flags) {
               static_cast<double>(sums.source_rows) / steps,
               static_cast<double>(sums.target_rows) / steps, 1000.0 * wall / steps,
               static_cast<double>(sums.source_rows + sums.target_rows) / wall);
-  std::printf("outside the backbone %.2f %%: planning %.2f %%, sampling, policy and events %.2f %%\n",
-              100.0 * outside / wall, 100.0 * sums.schedule / wall, 100.0 * sums.sample / wall);
+  std::printf(
+      "outside the backbone %.2f %%: planning %.2f %%, sampling, policy and events %.2f %%\n",
+      100.0 * outside / wall, 100.0 * sums.schedule / wall, 100.0 * sums.sample / wall);
   return absl::OkStatus();
 }
 

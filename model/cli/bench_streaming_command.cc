@@ -43,9 +43,9 @@ absl::StatusOr<double> Feed(Backbone* backbone, StreamId stream, int32_t begin, 
 
 struct Cost {
   int64_t reads = 0;
-  double streaming_seconds = 0;       // all READs, each word fed once
-  double reencoding_seconds = 0;      // all READs, each with the whole source so far
-  double last_read_seconds = 0;       // of a READ near the end, streaming
+  double streaming_seconds = 0;   // all READs, each word fed once
+  double reencoding_seconds = 0;  // all READs, each with the whole source so far
+  double last_read_seconds = 0;   // of a READ near the end, streaming
   int64_t streaming_rows = 0, reencoding_rows = 0;
 };
 
@@ -75,8 +75,8 @@ absl::StatusOr<Cost> Measure(Backbone* backbone, int32_t tokens, int32_t points,
   double before = 0;
   size_t from = 0;
   for (int32_t p = 0; p < points; ++p) {
-    const size_t at = points == 1 ? ends.size() - 1
-                                  : static_cast<size_t>(p) * (ends.size() - 1) / (points - 1);
+    const size_t at =
+        points == 1 ? ends.size() - 1 : static_cast<size_t>(p) * (ends.size() - 1) / (points - 1);
     DRAGOMAN_ASSIGN_OR_RETURN(const StreamId again, backbone->Open(tokens, 1, 0));
     DRAGOMAN_ASSIGN_OR_RETURN(const double seconds, Feed(backbone, again, 0, ends[at], clock));
     DRAGOMAN_RETURN_IF_ERROR(backbone->Close(again));
@@ -96,8 +96,7 @@ absl::StatusOr<Cost> Measure(Backbone* backbone, int32_t tokens, int32_t points,
 absl::Status RunBenchStreaming(const StreamingFlags& flags) {
   SystemClock clock;
   const int32_t most = *std::max_element(flags.source.begin(), flags.source.end());
-  DRAGOMAN_ASSIGN_OR_RETURN(const Subject subject,
-                            OpenSubject(flags.subject, 1, most, 1, &clock));
+  DRAGOMAN_ASSIGN_OR_RETURN(const Subject subject, OpenSubject(flags.subject, 1, most, 1, &clock));
   Backbone* const backbone = subject.backbone.get();
   Json json = Json::object();
   json["model"] = subject.name;
@@ -149,7 +148,8 @@ absl::Status RunBenchStreaming(const StreamingFlags& flags) {
 void AddBenchStreamingCommand(CLI::App* app, CommandBody* body) {
   auto flags = std::make_shared<StreamingFlags>();
   CLI::App* command = app->add_subcommand(
-      "bench-streaming", "Cost of reading a growing source once against encoding it again and again");
+      "bench-streaming",
+      "Cost of reading a growing source once against encoding it again and again");
   AddSubjectFlags(command, &flags->subject);
   command->add_option("--source", flags->source, "Source tokens at the end")
       ->capture_default_str()

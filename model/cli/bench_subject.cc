@@ -79,9 +79,9 @@ absl::StatusOr<Subject> OpenSubject(const SubjectOptions& options, size_t stream
   backend.max_pages = PagesForSlots(streams, source_rows, target_rows);
   const auto check_positions = [&](const ModelConfig& config) -> absl::Status {
     if (std::max(source_rows, target_rows) <= config.max_positions) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrCat("a side of ", std::max(source_rows, target_rows),
-                                                   " rows, but the position limit of this model is ",
-                                                   config.max_positions));
+    return absl::InvalidArgumentError(
+        absl::StrCat("a side of ", std::max(source_rows, target_rows),
+                     " rows, but the position limit of this model is ", config.max_positions));
   };
   const TimePoint begin = clock->Now();
   if (!options.shape.empty()) {
@@ -92,8 +92,7 @@ absl::StatusOr<Subject> OpenSubject(const SubjectOptions& options, size_t stream
     DRAGOMAN_RETURN_IF_ERROR(check_positions(config));
     subject.name = "random-" + options.shape;
     const WeightType type = backend.weights.value_or(WeightType::kFloat32);
-    DRAGOMAN_ASSIGN_OR_RETURN(NativeWeights weights,
-                              RandomNativeWeights(config, type, /*seed=*/1));
+    DRAGOMAN_ASSIGN_OR_RETURN(NativeWeights weights, RandomNativeWeights(config, type, /*seed=*/1));
     DRAGOMAN_ASSIGN_OR_RETURN(subject.backbone,
                               MakeNativeBackbone(config, std::move(weights), backend));
   } else {

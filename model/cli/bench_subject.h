@@ -13,8 +13,8 @@
 namespace dragoman::model {
 
 struct SubjectOptions {
-  std::string model;  // folder, or
-  std::string shape;  // "15m", "50m", "135m", "1b": random weights, native backend
+  std::string model;    // folder, or
+  std::string shape;    // "15m", "50m", "135m", "1b": random weights, native backend
   std::string weights;  // "fp32", "bf16", "int8", "int4"; empty: as the package has them
   std::string backend = "auto", device = "cpu", compute = "float32";
   int threads = 1;

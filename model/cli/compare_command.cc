@@ -54,8 +54,7 @@ absl::Status ForcedLogits(Backbone* backbone, const StreamLayout& layout,
 absl::Status RunCompare(const CompareFlags& flags) {
   DRAGOMAN_ASSIGN_OR_RETURN(const std::unique_ptr<ModelPackage> package,
                             ModelPackage::Load(flags.model));
-  DRAGOMAN_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
-                            LoadTokenizer(flags.model));
+  DRAGOMAN_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer, LoadTokenizer(flags.model));
   const int32_t limit = package->manifest().max_positions;
   BackendOptions options;
   options.num_threads = flags.threads;
@@ -73,8 +72,8 @@ absl::Status RunCompare(const CompareFlags& flags) {
                             MakeBackbone(flags.backend, *package, options));
 
   std::vector<SentencePair> pairs;
-  DRAGOMAN_RETURN_IF_ERROR(ReadPairs(
-      flags.pairs, package->manifest().source_language, [&](const SentencePair& pair) {
+  DRAGOMAN_RETURN_IF_ERROR(
+      ReadPairs(flags.pairs, package->manifest().source_language, [&](const SentencePair& pair) {
         if (flags.limit == 0 || pairs.size() < flags.limit) pairs.push_back(pair);
       }));
   LogitAgreement agreement;
@@ -136,8 +135,7 @@ void AddCompareCommand(CLI::App* app, CommandBody* body) {
   command->add_option("--weights", flags->weights, "fp32, bf16, int8 or int4")
       ->capture_default_str()
       ->check(CLI::IsMember({"fp32", "bf16", "int8", "int4"}));
-  command
-      ->add_option("--kv", flags->kv, "fp32 or fp16; left out: what the backend takes by itself")
+  command->add_option("--kv", flags->kv, "fp32 or fp16; left out: what the backend takes by itself")
       ->check(CLI::IsMember({"fp32", "fp16"}));
   command->add_option("--threads", flags->threads, "0: the backend's choice")
       ->capture_default_str();

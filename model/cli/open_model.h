@@ -24,7 +24,7 @@ struct OpenModelOptions {
   std::string backend = "auto";  // "native", "torch"; "auto": native on cpu, else torch
   std::string device = "cpu";
   std::string compute = "float32";  // or "bfloat16"
-  std::string weights;              // "fp32", "bf16", "int8", "int4"; empty: as the package has them
+  std::string weights;  // "fp32", "bf16", "int8", "int4"; empty: as the package has them
   int threads = 0;
   size_t slots = 32;
 };

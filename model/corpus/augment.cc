@@ -50,7 +50,8 @@ std::vector<std::string> SharedWords(const SentencePair& pair, Wanted wanted) {
   std::vector<std::string> shared;
   for (const auto& [begin, end] : Words(pair.source)) {
     const std::string word = pair.source.substr(begin, end - begin);
-    if (wanted(word) && occurrences(pair.source, word) == 1 && occurrences(pair.target, word) == 1) {
+    if (wanted(word) && occurrences(pair.source, word) == 1 &&
+        occurrences(pair.target, word) == 1) {
       shared.push_back(word);
     }
   }
@@ -72,14 +73,14 @@ std::string Pick(const std::array<const char*, kCount>& from, RandomStream* rand
 }
 
 constexpr std::array<const char*, 40> kSyllables = {
-    "ba", "bel", "bo", "cor", "da", "den", "di", "el",  "fa",  "fin", "ga", "gor", "ha", "hel",
-    "i",  "ja",  "ka", "kel", "la", "lin", "ma", "mir", "mo",  "na",  "no", "ol",  "pa", "per",
-    "ra", "rin", "ro", "sa",  "se", "so",  "ta", "ten", "va",  "vor", "wi", "zu"};
+    "ba", "bel", "bo", "cor", "da", "den", "di", "el",  "fa", "fin", "ga", "gor", "ha", "hel",
+    "i",  "ja",  "ka", "kel", "la", "lin", "ma", "mir", "mo", "na",  "no", "ol",  "pa", "per",
+    "ra", "rin", "ro", "sa",  "se", "so",  "ta", "ten", "va", "vor", "wi", "zu"};
 constexpr std::array<const char*, 12> kEndings = {"com", "org", "net", "io",  "eu", "de",
                                                   "fr",  "es",  "app", "dev", "uk", "info"};
-constexpr std::array<const char*, 24> kEmoji = {
-    "😀", "😂", "😅", "😊", "😍", "😎", "😢", "😭", "😡", "🤔", "👍", "👎",
-    "🙏", "👏", "💪", "❤️", "🔥", "🎉", "✅", "❌", "⭐", "🚀", "🙂", "🤷"};
+constexpr std::array<const char*, 24> kEmoji = {"😀", "😂",    "😅", "😊", "😍", "😎", "😢",    "😭",
+                                                "😡", "🤔", "👍", "👎", "🙏", "👏", "💪",    "❤️",
+                                                "🔥", "🎉",    "✅", "❌", "⭐", "🚀", "🙂", "🤷"};
 
 std::string Syllables(int64_t count, RandomStream* random) {
   std::string word;

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "hwy/cache_control.h"
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "model/kernels/attention.cc"
 #include "hwy/foreach_target.h"
@@ -28,28 +26,29 @@ constexpr int64_t kPassHeads = 4;
 constexpr int64_t kPassHeads = 2;
 #endif
 constexpr int64_t kValueVectors = 4;  // of a pass over values
+// Pages of a stream lie apart, so that no machine guesses the next one: they are asked for as many
+// pages ahead as it takes memory to answer.
+constexpr size_t kPagesAhead = 2;
 
 HWY_INLINE Vec LoadKvVector(Tag d, const float* from) { return hn::LoadU(d, from); }
 HWY_INLINE Vec LoadKvVector(Tag d, const Half* from) {
   return hn::PromoteTo(d, hn::LoadU(hn::Rebind<Half, Tag>(), from));
 }
 
-// Asks for memory that the next page's turn will read, one line per call.
+// Asks for memory that a later page's turn will read, one line per call, into the second level.
 template <typename T>
 HWY_INLINE void PrefetchLine(const T* base, int64_t line) {
-  hwy::Prefetch(reinterpret_cast<const uint8_t*>(base) + line * 64);
+  __builtin_prefetch(reinterpret_cast<const uint8_t*>(base) + line * 64, 0, 2);
 }
 
 // Scores of kHeads queries against the 16 rows of a page; rows outside get minus infinity.
 template <int64_t kHeads, typename T>
-HWY_INLINE void PageScores(const float* HWY_RESTRICT queries, int64_t head_dim, const KeyPage& page,
-                           const KeyPage& next, float* HWY_RESTRICT scores,
+HWY_INLINE void PageScores(const float* HWY_RESTRICT queries, int64_t head_dim, const T* keys,
+                           const T* later_keys, const KeyPage& page, float* HWY_RESTRICT scores,
                            int64_t scores_stride) {
   const Tag d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   const Vec nothing = hn::Set(d, -std::numeric_limits<float>::infinity());
-  const T* const keys = static_cast<const T*>(page.keys);
-  const T* const next_keys = static_cast<const T*>(next.keys);
   constexpr int64_t kLineDims = 64 / (kKeyPageRows * static_cast<int64_t>(sizeof(T)));
   for (int64_t part = 0; part < kKeyPageRows; part += lanes) {
     Vec even[kHeads], odd[kHeads];
@@ -58,7 +57,7 @@ HWY_INLINE void PageScores(const float* HWY_RESTRICT queries, int64_t head_dim, 
     for (; i + 2 <= head_dim; i += 2) {
       if (part == 0) {
         for (int64_t line = i / kLineDims; line * kLineDims < i + 2; ++line) {
-          PrefetchLine(next_keys, line);
+          PrefetchLine(later_keys, line);
         }
       }
       const Vec k0 = LoadKvVector(d, keys + i * kKeyPageRows + part);
@@ -100,85 +99,111 @@ HWY_INLINE float Exponentials(float* scores, int64_t size) {
   return hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
-// Sums of values of kHeads heads, for kVectors vectors of the head dimension from `part` on.
+// Adds the weighted values of one page to sums[kHeads], for kVectors vectors from the first on.
 template <int64_t kHeads, int64_t kVectors, typename T>
-HWY_INLINE void ValueSums(std::span<const KeyPage> pages, const float* HWY_RESTRICT weights,
-                          int64_t weights_stride, int64_t value_stride, int64_t part,
-                          const float* totals, float* HWY_RESTRICT sums) {
+HWY_INLINE void PageValues(const T* HWY_RESTRICT values, const T* later_values, const KeyPage& page,
+                           const float* HWY_RESTRICT weights, int64_t weights_stride,
+                           int64_t value_stride, float* HWY_RESTRICT sums) {
   const Tag d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   Vec acc[kHeads][kVectors];
   for (int64_t g = 0; g < kHeads; ++g) {
-    for (int64_t v = 0; v < kVectors; ++v) acc[g][v] = hn::Zero(d);
+    for (int64_t v = 0; v < kVectors; ++v) {
+      acc[g][v] = hn::LoadU(d, sums + g * value_stride + v * lanes);
+    }
   }
-  for (size_t p = 0; p < pages.size(); ++p) {
-    const T* const values = static_cast<const T*>(pages[p].values) + part;
-    const T* const next =
-        static_cast<const T*>(pages[std::min(p + 1, pages.size() - 1)].values) + part;
-    for (int32_t row = pages[p].begin; row < pages[p].end; ++row) {
-      Vec value[kVectors];
-      for (int64_t v = 0; v < kVectors; ++v) {
-        value[v] = LoadKvVector(d, values + row * value_stride + v * lanes);
-      }
-      for (int64_t byte = 0; byte < kVectors * lanes * static_cast<int64_t>(sizeof(T));
-           byte += 64) {
-        hwy::Prefetch(reinterpret_cast<const uint8_t*>(next + row * value_stride) + byte);
-      }
-      for (int64_t g = 0; g < kHeads; ++g) {
-        const Vec weight =
-            hn::Set(d, weights[g * weights_stride + static_cast<int64_t>(p) * kKeyPageRows + row]);
-        for (int64_t v = 0; v < kVectors; ++v) acc[g][v] = hn::MulAdd(weight, value[v], acc[g][v]);
-      }
+  for (int32_t row = page.begin; row < page.end; ++row) {
+    Vec value[kVectors];
+    for (int64_t v = 0; v < kVectors; ++v) {
+      value[v] = LoadKvVector(d, values + row * value_stride + v * lanes);
+    }
+    for (int64_t line = 0; line * 64 < kVectors * lanes * static_cast<int64_t>(sizeof(T)); ++line) {
+      PrefetchLine(later_values + row * value_stride, line);
+    }
+    for (int64_t g = 0; g < kHeads; ++g) {
+      const Vec weight = hn::Set(d, weights[g * weights_stride + row]);
+      for (int64_t v = 0; v < kVectors; ++v) acc[g][v] = hn::MulAdd(weight, value[v], acc[g][v]);
     }
   }
   for (int64_t g = 0; g < kHeads; ++g) {
-    const Vec scale = hn::Set(d, 1.0f / totals[g]);
     for (int64_t v = 0; v < kVectors; ++v) {
-      hn::StoreU(hn::Mul(acc[g][v], scale), d, sums + g * value_stride + part + v * lanes);
+      hn::StoreU(acc[g][v], d, sums + g * value_stride + v * lanes);
     }
   }
 }
 
-// kHeads heads of a group from `first` on.
+// kHeads query heads of every group from `first` on. Pages are the outer loop, because the heads of
+// a page lie behind each other in memory.
 template <int64_t kHeads, typename T>
-void AttendHeads(const AttentionHead& head, int64_t first, std::span<const KeyPage> pages,
+void AttendHeads(const AttentionHeads& heads, int64_t first, std::span<const KeyPage> pages,
                  float* scratch) {
   const auto lanes = static_cast<int64_t>(hn::Lanes(Tag()));
   const auto size = static_cast<int64_t>(pages.size()) * kKeyPageRows;
-  float* const scores = scratch;                  // [kHeads, size]
-  float* const sums = scratch + kHeads * size;    // [kHeads, value_stride]
+  const int64_t key_size = heads.head_dim * kKeyPageRows;
+  const int64_t value_size = heads.value_stride * kKeyPageRows;
+  float* const scores = scratch;                                 // [kv_heads, kHeads, size]
+  float* const sums = scratch + heads.kv_heads * kHeads * size;  // [.., .., value_stride]
+  const auto later = [&](size_t p) { return std::min(p + kPagesAhead, pages.size() - 1); };
   for (size_t p = 0; p < pages.size(); ++p) {
-    PageScores<kHeads, T>(head.queries + first * head.head_dim, head.head_dim, pages[p],
-                          pages[std::min(p + 1, pages.size() - 1)],
-                          scores + static_cast<int64_t>(p) * kKeyPageRows, size);
+    const T* const keys = reinterpret_cast<const T*>(pages[p].keys);
+    const T* const later_keys = reinterpret_cast<const T*>(pages[later(p)].keys);
+    for (int64_t h = 0; h < heads.kv_heads; ++h) {
+      PageScores<kHeads, T>(
+          heads.queries + (h * heads.group + first) * heads.head_dim, heads.head_dim,
+          keys + h * key_size, later_keys + h * key_size, pages[p],
+          scores + h * kHeads * size + static_cast<int64_t>(p) * kKeyPageRows, size);
+    }
   }
-  float totals[kHeads];
-  for (int64_t g = 0; g < kHeads; ++g) totals[g] = Exponentials(scores + g * size, size);
-  int64_t part = 0;
-  for (; part + kValueVectors * lanes <= head.value_stride; part += kValueVectors * lanes) {
-    ValueSums<kHeads, kValueVectors, T>(pages, scores, size, head.value_stride, part, totals, sums);
+  const int64_t count = heads.kv_heads * kHeads;
+  // Totals take the place behind the sums.
+  float* const totals = sums + count * heads.value_stride;
+  for (int64_t i = 0; i < count; ++i) totals[i] = Exponentials(scores + i * size, size);
+  std::fill(sums, sums + count * heads.value_stride, 0.0f);
+  for (size_t p = 0; p < pages.size(); ++p) {
+    const T* const values = reinterpret_cast<const T*>(pages[p].values);
+    const T* const later_values = reinterpret_cast<const T*>(pages[later(p)].values);
+    for (int64_t h = 0; h < heads.kv_heads; ++h) {
+      const float* const weights =
+          scores + h * kHeads * size + static_cast<int64_t>(p) * kKeyPageRows;
+      float* const to = sums + h * kHeads * heads.value_stride;
+      int64_t part = 0;
+      for (; part + kValueVectors * lanes <= heads.value_stride; part += kValueVectors * lanes) {
+        PageValues<kHeads, kValueVectors, T>(values + h * value_size + part,
+                                             later_values + h * value_size + part, pages[p],
+                                             weights, size, heads.value_stride, to + part);
+      }
+      for (; part < heads.value_stride; part += lanes) {
+        PageValues<kHeads, 1, T>(values + h * value_size + part,
+                                 later_values + h * value_size + part, pages[p], weights, size,
+                                 heads.value_stride, to + part);
+      }
+    }
   }
-  for (; part < head.value_stride; part += lanes) {
-    ValueSums<kHeads, 1, T>(pages, scores, size, head.value_stride, part, totals, sums);
-  }
-  for (int64_t g = 0; g < kHeads; ++g) {
-    const float* const from = sums + g * head.value_stride;
-    std::copy(from, from + head.head_dim, head.out + (first + g) * head.head_dim);
+  for (int64_t h = 0; h < heads.kv_heads; ++h) {
+    for (int64_t g = 0; g < kHeads; ++g) {
+      const int64_t i = h * kHeads + g;
+      const float scale = 1.0f / totals[i];
+      const float* const from = sums + i * heads.value_stride;
+      float* const to = heads.out + (h * heads.group + first + g) * heads.head_dim;
+      for (int64_t j = 0; j < heads.head_dim; ++j) to[j] = from[j] * scale;
+    }
   }
 }
 
 template <typename T>
-void AttentionOfType(const AttentionHead& head, std::span<const KeyPage> pages, float* scratch) {
+void AttentionOfType(const AttentionHeads& heads, std::span<const KeyPage> pages, float* scratch) {
   int64_t g = 0;
-  for (; kPassHeads > 2 && g + 4 <= head.group; g += 4) AttendHeads<4, T>(head, g, pages, scratch);
-  for (; kPassHeads > 2 && g + 3 <= head.group; g += 3) AttendHeads<3, T>(head, g, pages, scratch);
-  for (; g + 2 <= head.group; g += 2) AttendHeads<2, T>(head, g, pages, scratch);
-  for (; g < head.group; ++g) AttendHeads<1, T>(head, g, pages, scratch);
+  if constexpr (kPassHeads > 2) {
+    for (; g + 4 <= heads.group; g += 4) AttendHeads<4, T>(heads, g, pages, scratch);
+    for (; g + 3 <= heads.group; g += 3) AttendHeads<3, T>(heads, g, pages, scratch);
+  }
+  for (; g + 2 <= heads.group; g += 2) AttendHeads<2, T>(heads, g, pages, scratch);
+  for (; g < heads.group; ++g) AttendHeads<1, T>(heads, g, pages, scratch);
 }
 
-void AttentionOfHead(const AttentionHead& head, std::span<const KeyPage> pages, float* scratch) {
-  if (head.type == KvType::kFloat16) return AttentionOfType<Half>(head, pages, scratch);
-  AttentionOfType<float>(head, pages, scratch);
+void AttentionOfHeads(const AttentionHeads& heads, std::span<const KeyPage> pages, float* scratch) {
+  if (heads.type == KvType::kFloat16) return AttentionOfType<Half>(heads, pages, scratch);
+  AttentionOfType<float>(heads, pages, scratch);
 }
 
 // One vector of floats at a time, so that halves round in one place.
@@ -215,16 +240,16 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace dragoman::model {
 
-HWY_EXPORT(AttentionOfHead);
+HWY_EXPORT(AttentionOfHeads);
 HWY_EXPORT(StoreHalves);
 HWY_EXPORT(LoadHalf);
 
-int64_t AttentionScratch(int64_t group, int64_t pages, int64_t value_stride) {
-  return std::min<int64_t>(group, 4) * (pages * kKeyPageRows + value_stride);
+int64_t AttentionScratch(int64_t kv_heads, int64_t group, int64_t pages, int64_t value_stride) {
+  return kv_heads * std::min<int64_t>(group, 4) * (pages * kKeyPageRows + value_stride + 1);
 }
 
-void Attention(const AttentionHead& head, std::span<const KeyPage> pages, float* scratch) {
-  HWY_DYNAMIC_DISPATCH(AttentionOfHead)(head, pages, scratch);
+void Attention(const AttentionHeads& heads, std::span<const KeyPage> pages, float* scratch) {
+  HWY_DYNAMIC_DISPATCH(AttentionOfHeads)(heads, pages, scratch);
 }
 
 void StoreKv(KvType type, const float* x, int64_t size, int64_t step, void* out) {

@@ -1,6 +1,6 @@
-// Micro-benchmarks of the kernels: scripts/bench.sh kernels [--benchmark_filter=REGEX]. Matrices lie
-// behind each other in more memory than caches hold, as a model's weights do; counters are bytes of
-// weights and multiply-adds per second of one thread.
+// Micro-benchmarks of the kernels: scripts/bench.sh kernels [--benchmark_filter=REGEX]. Matrices
+// lie behind each other in more memory than caches hold, as a model's weights do; counters are
+// bytes of weights and multiply-adds per second of one thread.
 #include <cstring>
 #include <memory>
 #include <string>
@@ -35,10 +35,8 @@ void BM_MatMul(benchmark::State& state, WeightType type) {
   const PackedMatrix one = PackedMatrix::Pack(weights.data(), kOutputs, kInputs, type);
   const int64_t copies = std::max<int64_t>(1, kTotalBytes / one.bytes());
   const std::unique_ptr<std::byte, decltype(&std::free)> memory(
-      static_cast<std::byte*>(
-          std::aligned_alloc(size_t{2} << 20, static_cast<size_t>(copies * one.bytes() +
-                                                                  (2 << 20) - 1) >>
-                                                  21 << 21)),
+      static_cast<std::byte*>(std::aligned_alloc(
+          size_t{2} << 20, static_cast<size_t>(copies * one.bytes() + (2 << 20) - 1) >> 21 << 21)),
       &std::free);
   std::vector<PackedMatrix> matrices;
   for (int64_t i = 0; i < copies; ++i) {
@@ -95,14 +93,14 @@ void BM_Attention(benchmark::State& state, KvType type) {
   }
   const auto queries = RandomFloats(kGroup * kHeadDim, "queries");
   std::vector<float> out(kGroup * kHeadDim);
-  std::vector<float> scratch(static_cast<size_t>(AttentionScratch(kGroup, pages, kHeadDim)));
+  std::vector<float> scratch(static_cast<size_t>(AttentionScratch(1, kGroup, pages, kHeadDim)));
   for (auto _ : state) {
-    Attention({queries.data(), kGroup, kHeadDim, kHeadDim, out.data(), type}, table,
+    Attention({queries.data(), 1, kGroup, kHeadDim, kHeadDim, out.data(), type}, table,
               scratch.data());
     benchmark::ClobberMemory();
   }
-  state.counters["keys"] = Rate(static_cast<double>(state.iterations() * state.range(0)),
-                                Rate::kIsRate, Rate::kIs1000);
+  state.counters["keys"] =
+      Rate(static_cast<double>(state.iterations() * state.range(0)), Rate::kIsRate, Rate::kIs1000);
 }
 BENCHMARK_CAPTURE(BM_Attention, fp32, KvType::kFloat32)->Arg(64)->Arg(256)->Arg(2048);
 BENCHMARK_CAPTURE(BM_Attention, fp16, KvType::kFloat16)->Arg(64)->Arg(256)->Arg(2048);

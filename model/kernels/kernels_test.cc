@@ -176,14 +176,14 @@ TEST_P(QuantizedTest, ARowHasTheSameBitsInAnyBatchAndAnySplitOfPanels) {
   for (int64_t r = 0; r < kRows; ++r) quantized.Fill(r, x.data() + r * kInputs);
   std::vector<float> alone(kRows * kOutputs), together(kRows * kOutputs);
   for (int64_t r = 0; r < kRows; ++r) {
-    QuantizedMatMul(packed,
-                    {quantized.rows().From(r), alone.data() + r * kOutputs, kOutputs, 1, nullptr,
-                     false},
-                    0, packed.num_panels());
+    QuantizedMatMul(
+        packed,
+        {quantized.rows().From(r), alone.data() + r * kOutputs, kOutputs, 1, nullptr, false}, 0,
+        packed.num_panels());
   }
   for (int64_t p = 0; p < packed.num_panels(); ++p) {
-    QuantizedMatMul(packed, {quantized.rows(), together.data(), kOutputs, kRows, nullptr, false},
-                    p, p + 1);
+    QuantizedMatMul(packed, {quantized.rows(), together.data(), kOutputs, kRows, nullptr, false}, p,
+                    p + 1);
   }
   EXPECT_EQ(alone, together);
 }
@@ -208,8 +208,8 @@ TEST(QuantizedRowsTest, EqualTheReferenceAndShowWhatIsNotFinite) {
       EXPECT_EQ(got_sums, wanted_sums);
     }
   }
-  for (const float strange : {std::numeric_limits<float>::quiet_NaN(),
-                              std::numeric_limits<float>::infinity()}) {
+  for (const float strange :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     std::vector<float> x(70, 1.0f);
     x[10] = strange;
     int8_t values[128];
@@ -249,17 +249,21 @@ TEST(RowOpsTest, SwiGluOfLargeValuesStaysFinite) {
 
 // Pages whose rows outside the visible part are not numbers.
 struct PagedKeys {
-  PagedKeys(KvType type, int64_t head_dim,
+  PagedKeys(KvType type, int64_t kv_heads, int64_t head_dim,
             const std::vector<std::pair<int32_t, int32_t>>& visible, uint64_t id) {
     stride = (head_dim + 15) / 16 * 16;
     for (size_t p = 0; p < visible.size(); ++p) {
-      keys.push_back(RandomFloats(static_cast<size_t>(head_dim * 16), "keys", id + p));
-      values.push_back(RandomFloats(static_cast<size_t>(16 * stride), "values", id + p));
+      keys.push_back(RandomFloats(static_cast<size_t>(kv_heads * head_dim * 16), "keys", id + p));
+      values.push_back(RandomFloats(static_cast<size_t>(kv_heads * 16 * stride), "values", id + p));
       const auto nan = std::numeric_limits<float>::quiet_NaN();
       for (int32_t row = 0; row < 16; ++row) {
         if (row >= visible[p].first && row < visible[p].second) continue;
-        for (int64_t i = 0; i < head_dim; ++i) keys[p][static_cast<size_t>(i * 16 + row)] = nan;
-        for (int64_t i = 0; i < stride; ++i) values[p][static_cast<size_t>(row * stride + i)] = nan;
+        for (int64_t i = 0; i < kv_heads * head_dim; ++i) {
+          keys[p][static_cast<size_t>(i * 16 + row)] = nan;
+        }
+        for (int64_t i = 0; i < kv_heads * stride; ++i) {
+          values[p][static_cast<size_t>((i / stride * 16 + row) * stride + i % stride)] = nan;
+        }
       }
     }
     for (size_t p = 0; p < visible.size(); ++p) {
@@ -269,8 +273,8 @@ struct PagedKeys {
       }
     }
     for (size_t p = 0; p < visible.size(); ++p) {
-      pages.push_back({stored[2 * p].data(), stored[2 * p + 1].data(), visible[p].first,
-                       visible[p].second});
+      pages.push_back(
+          {stored[2 * p].data(), stored[2 * p + 1].data(), visible[p].first, visible[p].second});
     }
   }
   int64_t stride = 0;
@@ -291,19 +295,34 @@ TEST_P(AttentionTest, EqualsTheReferenceAndNeverReadsHiddenRows) {
   uint64_t id = 100;
   for (const auto& visible : cases) {
     for (const int64_t head_dim : {8, 16, 40, 64, 96, 128}) {
-      for (const int64_t group : {1, 2, 3, 4, 7, 8}) {
-        const PagedKeys keys(GetParam(), head_dim, visible, id += 10);
-        const auto queries = RandomFloats(static_cast<size_t>(group * head_dim), "queries", id);
-        std::vector<float> got(queries.size()), wanted(queries.size());
+      for (const auto& [kv_heads, group] : std::vector<std::pair<int64_t, int64_t>>{
+               {1, 1}, {2, 2}, {1, 3}, {3, 4}, {1, 7}, {2, 8}}) {
+        const PagedKeys keys(GetParam(), kv_heads, head_dim, visible, id += 10);
+        const auto queries =
+            RandomFloats(static_cast<size_t>(kv_heads * group * head_dim), "queries", id);
+        std::vector<float> got(queries.size()), wanted(queries.size()), apart(queries.size());
         std::vector<float> scratch(static_cast<size_t>(
-            AttentionScratch(group, static_cast<int64_t>(visible.size()), keys.stride)));
-        AttentionHead head{queries.data(), group,      head_dim,
-                           keys.stride,    got.data(), GetParam()};
-        Attention(head, keys.pages, scratch.data());
-        head.out = wanted.data();
-        AttentionReference(head, keys.pages);
+            AttentionScratch(kv_heads, group, static_cast<int64_t>(visible.size()), keys.stride)));
+        AttentionHeads heads{queries.data(), kv_heads,   group,     head_dim,
+                             keys.stride,    got.data(), GetParam()};
+        Attention(heads, keys.pages, scratch.data());
+        heads.out = wanted.data();
+        AttentionReference(heads, keys.pages);
         EXPECT_LT(LargestDifference(got, wanted), 1e-5) << head_dim << ", group of " << group;
         for (const float value : got) EXPECT_TRUE(std::isfinite(value));
+        // A head has the same bits alone.
+        const int64_t bytes = KvTypeBytes(GetParam());
+        for (int64_t h = 0; h < kv_heads; ++h) {
+          std::vector<KeyPage> pages = keys.pages;
+          for (KeyPage& page : pages) {
+            page.keys += h * head_dim * 16 * bytes;
+            page.values += h * keys.stride * 16 * bytes;
+          }
+          Attention({queries.data() + h * group * head_dim, 1, group, head_dim, keys.stride,
+                     apart.data() + h * group * head_dim, GetParam()},
+                    pages, scratch.data());
+        }
+        EXPECT_EQ(got, apart);
       }
     }
   }
@@ -314,7 +333,11 @@ INSTANTIATE_TEST_SUITE_P(Types, AttentionTest,
                          [](const auto& info) { return std::string(KvTypeName(info.param)); });
 
 TEST(StoreKvTest, HalvesRoundToNearestEvenStayInRangeAndKeepNan) {
-  const std::vector<float> x = {1.0f, 1.0f + 0x1.0p-11f, 1.0f + 3 * 0x1.0p-11f, 1e6f, -1e6f,
+  const std::vector<float> x = {1.0f,
+                                1.0f + 0x1.0p-11f,
+                                1.0f + 3 * 0x1.0p-11f,
+                                1e6f,
+                                -1e6f,
                                 std::numeric_limits<float>::quiet_NaN()};
   uint16_t out[12] = {};
   StoreKv(KvType::kFloat16, x.data(), 6, 2, out);

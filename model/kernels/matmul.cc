@@ -89,8 +89,7 @@ HWY_INLINE void Panel(const T* panel, const PackedMatrix& weights, int64_t first
                       const MatMulRows& rows) {
   const auto step = 2 * static_cast<int64_t>(hn::Lanes(Tag()));
   for (int64_t r = 0; r < rows.rows; r += kTileRows) {
-    const OutputRow out{rows.y + r * rows.y_stride, rows.bias, rows.accumulate,
-                        weights.outputs()};
+    const OutputRow out{rows.y + r * rows.y_stride, rows.bias, rows.accumulate, weights.outputs()};
     for (int64_t part = 0; part < PackedMatrix::kPanelOutputs; part += step) {
       TileOfRows<kTileRows>(rows.rows - r, panel + part, weights.inputs(),
                             rows.x + r * rows.x_stride, rows.x_stride, out, rows.y_stride,

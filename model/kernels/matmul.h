@@ -1,6 +1,7 @@
-// y = W x for some panels of a packed fp32 or bf16 matrix and any number of rows. Sums run in fp32 in an order
-// that depends on the matrix alone: input 0, 2, 4, ... and 1, 3, 5, ... apart, then both together.
-// So a row has the same bits in any batch. Thread-safe: threads take different panels.
+// y = W x for some panels of a packed fp32 or bf16 matrix and any number of rows. Sums run in fp32
+// in an order that depends on the matrix alone: input 0, 2, 4, ... and 1, 3, 5, ... apart, then
+// both together. So a row has the same bits in any batch. Thread-safe: threads take different
+// panels.
 #pragma once
 
 #include <cstdint>

@@ -100,8 +100,8 @@ HWY_INLINE int32_t FourInputs(const int8_t* x) {
 template <class Dot>
 using Whole = hn::Vec<typename Dot::Whole>;
 
-// One row waits for memory: its weights are fetched ahead, into the second level. More rows compute,
-// and fetching by instruction only costs them slots.
+// One row waits for memory: its weights are fetched ahead, into the second level. More rows
+// compute, and fetching by instruction only costs them slots.
 constexpr int64_t kAhead = 1024;  // bytes
 template <class Dot, int64_t kRows>
 HWY_INLINE void FetchAhead(const uint8_t* weights) {
@@ -168,8 +168,7 @@ HWY_INLINE void Tile(const uint8_t* HWY_RESTRICT panel, int64_t block_bytes, int
                      const QuantizedRows& x, const OutputRow& out, int64_t y_stride,
                      int64_t first) {
   constexpr int64_t kGroup = QuantGroup(kType);
-  constexpr int32_t kOffset =
-      kType == WeightType::kInt4 ? 8 : (Dot::kWideTakesOffset ? 0 : 128);
+  constexpr int32_t kOffset = kType == WeightType::kInt4 ? 8 : (Dot::kWideTakesOffset ? 0 : 128);
   using D = typename Dot::Whole;
   const D d;
   const hn::RebindToFloat<D> df;
@@ -186,9 +185,9 @@ HWY_INLINE void Tile(const uint8_t* HWY_RESTRICT panel, int64_t block_bytes, int
       sums[r][0] = sums[r][1] = hn::Set(d, -kOffset * x.sums[r * x.groups + g]);
     }
     BlockDots<Dot, kType, kRows>(panel + part, x.values + g * kGroup, x.groups * kGroup, sums);
-    const auto* scales = reinterpret_cast<const uint16_t*>(
-                             panel + block_bytes - 2 * PackedMatrix::kPanelOutputs) +
-                         part / 4;
+    const auto* scales =
+        reinterpret_cast<const uint16_t*>(panel + block_bytes - 2 * PackedMatrix::kPanelOutputs) +
+        part / 4;
     const auto scale = [&](const uint16_t* from) {
       return hn::BitCast(df, hn::ShiftLeft<16>(hn::PromoteTo(du, hn::LoadU(d16, from))));
     };

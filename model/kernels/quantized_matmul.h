@@ -12,7 +12,7 @@
 namespace dragoman::model {
 
 struct QuantizedMatMulRows {
-  QuantizedRows x;  // groups as the weights have them
+  QuantizedRows x;     // groups as the weights have them
   float* y = nullptr;  // [rows, outputs]
   int64_t y_stride = 0;
   int64_t rows = 0;

@@ -55,8 +55,7 @@ class NativeBackbone final : public CachedBackbone {
       }
     }
     for (int64_t layer = 0; layer < config.num_layers; ++layer) {
-      pool_.push_back(
-          LargeMemory::Map(options.max_pages * static_cast<size_t>(page_bytes())));
+      pool_.push_back(LargeMemory::Map(options.max_pages * static_cast<size_t>(page_bytes())));
       DRAGOMAN_CHECK_MSG(pool_.back().data() != nullptr, "no memory for the KV pool");
     }
     if (options.poison_freed_pages) {
@@ -105,9 +104,9 @@ class NativeBackbone final : public CachedBackbone {
       const PageId page = table[row / kPageRows];
       const int64_t slot = row % kPageRows;
       for (int64_t i = 0; i < config_.head_dim; ++i) {
-        out->push_back(keys ? LoadKv(kv_type_, Keys(layer, page, head), i * kPageRows + slot)
-                            : LoadKv(kv_type_, Values(layer, page, head),
-                                     slot * value_stride_ + i));
+        out->push_back(keys
+                           ? LoadKv(kv_type_, Keys(layer, page, head), i * kPageRows + slot)
+                           : LoadKv(kv_type_, Values(layer, page, head), slot * value_stride_ + i));
       }
     }
     return absl::OkStatus();
@@ -131,14 +130,14 @@ class NativeBackbone final : public CachedBackbone {
     if (quantized()) normed_.Quantize(r);
   }
 
-  // A page of a layer: for each key-value head keys [head_dim, 16], then values [16, value_stride].
+  // A page of a layer: keys [kv_heads, head_dim, 16], then values [kv_heads, 16, value_stride].
   std::byte* Keys(int64_t layer, PageId page, int64_t head) const {
     return pool_[layer].data() +
-           KvTypeBytes(kv_type_) * (page * page_entries_ +
-                                    head * kPageRows * (config_.head_dim + value_stride_));
+           KvTypeBytes(kv_type_) * (page * page_entries_ + head * kPageRows * config_.head_dim);
   }
   std::byte* Values(int64_t layer, PageId page, int64_t head) const {
-    return Keys(layer, page, head) + KvTypeBytes(kv_type_) * kPageRows * config_.head_dim;
+    return Keys(layer, page, config_.num_kv_heads) +
+           KvTypeBytes(kv_type_) * head * kPageRows * value_stride_;
   }
   int64_t page_bytes() const { return page_entries_ * KvTypeBytes(kv_type_); }
   int64_t qkv_size() const {
@@ -184,8 +183,8 @@ class NativeBackbone final : public CachedBackbone {
       most = std::max(most, static_cast<int64_t>(key_pages_.size()) - key_begin_.back());
     }
     key_begin_.push_back(static_cast<int64_t>(key_pages_.size()));
-    scratch_floats_ =
-        AttentionScratch(config_.num_heads / config_.num_kv_heads, most, value_stride_);
+    scratch_floats_ = AttentionScratch(
+        config_.num_kv_heads, config_.num_heads / config_.num_kv_heads, most, value_stride_);
     const auto size = static_cast<size_t>(scratch_floats_ * team_.threads());
     if (scratch_.size() < size) scratch_.resize(size);
   }
@@ -193,8 +192,8 @@ class NativeBackbone final : public CachedBackbone {
   // Grows as the time of a step does: reading the weights costs as much as about four rows, and a
   // page of keys a small part of a row, which falls with the width of the model.
   double WorkOf(int64_t rows) const {
-    return static_cast<double>(rows + 4) + 16.0 * static_cast<double>(key_pages_.size()) /
-                                               static_cast<double>(config_.hidden_size);
+    return static_cast<double>(rows + 4) +
+           16.0 * static_cast<double>(key_pages_.size()) / static_cast<double>(config_.hidden_size);
   }
 
   // y = W x + b, or y += W x + b.
@@ -203,17 +202,17 @@ class NativeBackbone final : public CachedBackbone {
     const int64_t panel_work = rows * weight.inputs() * PackedMatrix::kPanelOutputs;
     const int64_t grain = std::max<int64_t>(1, kPieceWork / panel_work);
     if (quantized()) {
-      const QuantizedMatMulRows product{x.quantized.rows(), y,    weight.outputs(), rows,
-                                        bias,               accumulate};
-      team_.ParallelFor(
-          weight.num_panels(), grain,
-          [&](int, int64_t begin, int64_t end) { QuantizedMatMul(weight, product, begin, end); });
+      const QuantizedMatMulRows product{x.quantized.rows(), y, weight.outputs(), rows, bias,
+                                        accumulate};
+      team_.ParallelFor(weight.num_panels(), grain, [&](int, int64_t begin, int64_t end) {
+        QuantizedMatMul(weight, product, begin, end);
+      });
     } else {
-      const MatMulRows product{x.x.data(), weight.inputs(), y,         weight.outputs(),
-                               rows,       bias,            accumulate};
-      team_.ParallelFor(
-          weight.num_panels(), grain,
-          [&](int, int64_t begin, int64_t end) { MatMul(weight, product, begin, end); });
+      const MatMulRows product{x.x.data(), weight.inputs(), y, weight.outputs(), rows,
+                               bias,       accumulate};
+      team_.ParallelFor(weight.num_panels(), grain, [&](int, int64_t begin, int64_t end) {
+        MatMul(weight, product, begin, end);
+      });
     }
   }
   void Multiply(const NativeLinear& linear, const Inputs& x, int64_t rows, bool accumulate,
@@ -234,9 +233,7 @@ class NativeBackbone final : public CachedBackbone {
     const auto rows = static_cast<int64_t>(batch.rows.size());
     const int64_t hidden = config_.hidden_size, ffn = config_.ffn_size;
     const auto norm = [&](const std::vector<float>& weight) {
-      ForRows(rows, hidden, [&](int64_t r) {
-        NormRow(hidden_.data() + r * hidden, weight, r);
-      });
+      ForRows(rows, hidden, [&](int64_t r) { NormRow(hidden_.data() + r * hidden, weight, r); });
     };
     norm(weights.attention_norm);
     Multiply(weights.qkv, normed_, rows, false, qkv_.data());
@@ -276,36 +273,45 @@ class NativeBackbone final : public CachedBackbone {
       const float* const key = qkv + (heads + h) * head_dim;
       const float* const value = qkv + (heads + kv_heads + h) * head_dim;
       const int64_t entry = KvTypeBytes(kv_type_);
-      StoreKv(kv_type_, key, head_dim, kPageRows,
-              Keys(layer, place.page, h) + place.slot * entry);
-      std::byte* const values =
-          Values(layer, place.page, h) + place.slot * value_stride_ * entry;
+      StoreKv(kv_type_, key, head_dim, kPageRows, Keys(layer, place.page, h) + place.slot * entry);
+      std::byte* const values = Values(layer, place.page, h) + place.slot * value_stride_ * entry;
       StoreKv(kv_type_, value, head_dim, 1, values);
       std::fill(values + head_dim * entry, values + value_stride_ * entry, std::byte{0});
     }
   }
 
+  // Items are a row and some of its key-value heads: all of them where there are rows enough for
+  // every thread, because the heads of a page lie behind each other.
   void Attend(int64_t rows, int64_t layer) {
     const int64_t kv_heads = config_.num_kv_heads, head_dim = config_.head_dim;
     const int64_t group = config_.num_heads / kv_heads;
+    const int64_t parts = rows >= 2 * team_.threads()
+                              ? 1
+                              : std::min<int64_t>(kv_heads, static_cast<int64_t>(team_.threads()));
     const int64_t keys = std::max<int64_t>(1, key_begin_.back() / rows * kPageRows);
-    const int64_t work = keys * 2 * group * head_dim;
+    const int64_t work = keys * 2 * group * head_dim * kv_heads / parts;
     team_.ParallelFor(
-        rows * kv_heads, std::max<int64_t>(1, kPieceWork / work),
+        rows * parts, std::max<int64_t>(1, kPieceWork / work),
         [&](int worker, int64_t begin, int64_t end) {
           std::vector<KeyPage>& pages = worker_pages_[worker];
           for (int64_t item = begin; item < end; ++item) {
-            const int64_t r = item / kv_heads, h = item % kv_heads;
+            // Rows of one stream behind each other: they read the same keys.
+            const int64_t r = item % rows, part = item / rows;
+            const int64_t h = kv_heads * part / parts;
             pages.clear();
             for (int64_t k = key_begin_[r]; k < key_begin_[r + 1]; ++k) {
               const PlannedPage& page = key_pages_[k];
               pages.push_back(
                   {Keys(layer, page.page, h), Values(layer, page.page, h), page.begin, page.end});
             }
-            const AttentionHead head{qkv_.data() + r * qkv_size() + h * group * head_dim, group,
-                                     head_dim, value_stride_,
-                                     attended_.row(r) + h * group * head_dim, kv_type_};
-            Attention(head, pages, scratch_.data() + worker * scratch_floats_);
+            const AttentionHeads heads{qkv_.data() + r * qkv_size() + h * group * head_dim,
+                                       kv_heads * (part + 1) / parts - h,
+                                       group,
+                                       head_dim,
+                                       value_stride_,
+                                       attended_.row(r) + h * group * head_dim,
+                                       kv_type_};
+            Attention(heads, pages, scratch_.data() + worker * scratch_floats_);
           }
         });
   }
@@ -343,17 +349,17 @@ class NativeBackbone final : public CachedBackbone {
   SystemClock clock_;
   const KvType kv_type_;
   const int64_t value_stride_;
-  const int64_t page_entries_;    // of one layer
-  std::vector<float> cos_, sin_;  // [max_positions, head_dim / 2]
+  const int64_t page_entries_;     // of one layer
+  std::vector<float> cos_, sin_;   // [max_positions, head_dim / 2]
   std::vector<LargeMemory> pool_;  // [layers][pages, page_entries]
 
   // Of the step; they keep their memory from step to step.
   std::vector<RowPlacement> placements_;
   std::vector<PlannedPage> key_pages_;
-  std::vector<int64_t> key_begin_;  // [rows + 1] into key_pages_
+  std::vector<int64_t> key_begin_;             // [rows + 1] into key_pages_
   std::vector<float> hidden_, qkv_, gate_up_;  // [rows, ...]
   Inputs normed_, attended_, activated_;
-  std::vector<float> scratch_;                                                 // per thread
+  std::vector<float> scratch_;  // per thread
   int64_t scratch_floats_ = 0;
   std::vector<std::vector<KeyPage>> worker_pages_ =
       std::vector<std::vector<KeyPage>>(static_cast<size_t>(team_.threads()));
@@ -382,7 +388,8 @@ absl::StatusOr<std::unique_ptr<Backbone>> CreateNativeBackbone(const ModelPackag
   DRAGOMAN_RETURN_IF_ERROR(CheckOptions(options));
   std::optional<WeightType> type = options.weights;
   if (!type.has_value() && options.compute == ComputeType::kBfloat16) type = WeightType::kBfloat16;
-  DRAGOMAN_ASSIGN_OR_RETURN(NativeWeights weights, LoadNativeWeights(package, type, options.write_packed_file));
+  DRAGOMAN_ASSIGN_OR_RETURN(NativeWeights weights,
+                            LoadNativeWeights(package, type, options.write_packed_file));
   return MakeNativeBackbone(package.config(), std::move(weights), options);
 }
 

@@ -16,10 +16,9 @@
 namespace dragoman::model {
 
 // Matrices as BackendOptions::weights says, else as the package has them (ComputeType::kBfloat16:
-// rounded to bf16); everything between is fp32. Memory: the weights once, packed, the embedding table in fp32, and the KV pool
-// (max_pages of 16 rows, fp32).
-// Errors: InvalidArgument (threads, pages, a device other than "cpu"), Unimplemented (float64),
-// those of LoadNativeWeights().
+// rounded to bf16); everything between is fp32. Memory: the weights once, packed, the embedding
+// table in fp32, and the KV pool (max_pages of 16 rows, fp32). Errors: InvalidArgument (threads,
+// pages, a device other than "cpu"), Unimplemented (float64), those of LoadNativeWeights().
 absl::StatusOr<std::unique_ptr<Backbone>> CreateNativeBackbone(const ModelPackage& package,
                                                                const BackendOptions& options);
 // The same from weights that are already there, such as RandomNativeWeights().

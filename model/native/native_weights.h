@@ -32,7 +32,7 @@ struct NativeLayer {
 struct NativeWeights {
   std::vector<float> embedding;  // [vocab, hidden]
   std::vector<float> final_norm;
-  PackedMatrix head;  // [vocab, hidden]
+  PackedMatrix head;                       // [vocab, hidden]
   WeightType type = WeightType::kFloat32;  // of all matrices
   std::vector<NativeLayer> layers;
   LargeMemory memory;  // of the matrices; they are views
@@ -50,6 +50,7 @@ absl::StatusOr<NativeWeights> LoadNativeWeights(const ModelPackage& package,
                                                 bool write_packed_file);
 
 // Weights of the given shape without meaning, for measurements of speed: equal for equal seeds.
-absl::StatusOr<NativeWeights> RandomNativeWeights(const ModelConfig& config, WeightType type, uint64_t seed);
+absl::StatusOr<NativeWeights> RandomNativeWeights(const ModelConfig& config, WeightType type,
+                                                  uint64_t seed);
 
 }  // namespace dragoman::model

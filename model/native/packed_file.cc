@@ -42,8 +42,8 @@ absl::Status ReadPackedFile(const PackedFileKey& key, std::span<std::byte> image
   DRAGOMAN_ASSIGN_OR_RETURN(const std::unique_ptr<MappedFile> file, MappedFile::Open(key.path()));
   const std::string_view bytes = file->bytes();
   if (bytes.size() != image.size()) {
-    return absl::DataLossError(absl::StrCat(key.path(), ": has ", bytes.size(), " bytes, expected ",
-                                            image.size()));
+    return absl::DataLossError(
+        absl::StrCat(key.path(), ": has ", bytes.size(), " bytes, expected ", image.size()));
   }
   std::memcpy(image.data(), bytes.data(), bytes.size());
   // The header is a function of key and matrices: equal means of this model, and whole.

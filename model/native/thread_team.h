@@ -30,10 +30,9 @@ class ThreadTeam {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls body(worker, begin, end) for pieces of at least `grain` until [0, count) is done; `worker`
-  // is 0..threads()-1 and never at work twice. Returns when all pieces are done. With one piece or
-  // one thread the caller does it all.
-  // No allocation.
+  // Calls body(worker, begin, end) for pieces of at least `grain` until [0, count) is done;
+  // `worker` is 0..threads()-1 and never at work twice. Returns when all pieces are done. With one
+  // piece or one thread the caller does it all. No allocation.
   using Body = absl::FunctionRef<void(int worker, int64_t begin, int64_t end)>;
   void ParallelFor(int64_t count, int64_t grain, Body body);
 

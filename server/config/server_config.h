@@ -26,8 +26,8 @@ struct ServerConfig {
   std::string device = "cpu";
   std::string compute = "float32";
   std::string weights = "auto";  // "auto": as the model has them; "fp32", "bf16", "int8", "int4"
-  uint32_t threads = 0;   // of the backend; 0: its own choice
-  uint32_t kv_pages = 0;  // 0: enough for all slots at their longest
+  uint32_t threads = 0;          // of the backend; 0: its own choice
+  uint32_t kv_pages = 0;         // 0: enough for all slots at their longest
   // admission
   uint32_t slots = 64;
   uint32_t queue_depth = 64;

@@ -55,8 +55,8 @@ void BackboneConformance::ExpectSame(const Logits& got, const Logits& wanted,
 void BackboneConformance::ExpectClose(const Logits& got, const Logits& wanted,
                                       const std::string& what) const {
   const ConformanceTarget& target = GetParam();
-  ExpectWithin(got, wanted,
-               target.close_tolerance > 0 ? target.close_tolerance : target.tolerance, what);
+  ExpectWithin(got, wanted, target.close_tolerance > 0 ? target.close_tolerance : target.tolerance,
+               what);
 }
 
 void BackboneConformance::ExpectWithin(const Logits& got, const Logits& wanted, double allowed,
@@ -73,8 +73,8 @@ void BackboneConformance::ExpectWithin(const Logits& got, const Logits& wanted, 
       at = i;
     }
   }
-  EXPECT_LE(worst, allowed)
-      << what << ", entry " << at << ": " << got[at] << " against " << wanted[at];
+  EXPECT_LE(worst, allowed) << what << ", entry " << at << ": " << got[at] << " against "
+                            << wanted[at];
 }
 
 void BackboneConformance::ExpectSame(const std::vector<Logits>& got,

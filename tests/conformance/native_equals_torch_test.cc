@@ -48,8 +48,8 @@ void StreamGreedily(Backbone* backbone, int32_t header, RandomStream* random, Gr
 
 TEST(NativeEqualsTorchTest, TenThousandRandomSchedulesGiveTheSameTokens) {
   int64_t tokens = 0, close = 0;
-  constexpr Architecture kAll[] = {Architecture::kLlama, Architecture::kQwen2,
-                                   Architecture::kQwen3, Architecture::kPhi3};
+  constexpr Architecture kAll[] = {Architecture::kLlama, Architecture::kQwen2, Architecture::kQwen3,
+                                   Architecture::kPhi3};
   constexpr int kModels = 8;
   for (int m = 0; m < kModels; ++m) {
     TinyModelOptions shape;
