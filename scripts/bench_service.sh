@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Starts the release server and loads it through `dragoman bench`: start time, idle memory, lag at
 # 3 words a second, CPU of the service per message. Called by bench.sh.
-#   scripts/bench_service.sh [number of streams...]     SECONDS_EACH=30 of speaking, BENCH_POLICY
+#   scripts/bench_service.sh [number of streams...]     SECONDS_EACH=30 of speaking, BENCH_POLICY,
+#   BENCH_WEIGHTS=auto|fp32|bf16|int8|int4
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,7 +36,7 @@ begin=$(date +%s.%N)
 build/release/bin/dragoman-server --model model/pretrained --insecure --listen 127.0.0.1:0 \
   --admin-listen 127.0.0.1:0 --port-file "$work/ports" --drain-grace-seconds 0 --slots "$most" \
   --max-concurrent-streams 4096 \
-  --threads "${BENCH_THREADS:-1}" --log-level warning 2>"$work/server.log" &
+  --threads "${BENCH_THREADS:-1}" --weights "${BENCH_WEIGHTS:-auto}" --log-level warning 2>"$work/server.log" &
 server=$!
 until ready; do
   kill -0 "$server" 2>/dev/null || { cat "$work/server.log" >&2; exit 1; }

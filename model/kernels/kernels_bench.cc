@@ -1,6 +1,8 @@
 // Micro-benchmarks of the kernels: scripts/bench.sh kernels [--benchmark_filter=REGEX]. Matrices
 // lie behind each other in more memory than caches hold, as a model's weights do; counters are
 // bytes of weights and multiply-adds per second of one thread.
+#include <sys/mman.h>
+
 #include <cstring>
 #include <memory>
 #include <string>
@@ -27,6 +29,13 @@ std::vector<float> RandomFloats(int64_t count, const char* purpose) {
   return values;
 }
 
+// As the backbone's memory has them.
+void WantLargePages(void* memory, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+  madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+}
+
 using Rate = benchmark::Counter;
 
 void BM_MatMul(benchmark::State& state, WeightType type) {
@@ -38,6 +47,7 @@ void BM_MatMul(benchmark::State& state, WeightType type) {
       static_cast<std::byte*>(std::aligned_alloc(
           size_t{2} << 20, static_cast<size_t>(copies * one.bytes() + (2 << 20) - 1) >> 21 << 21)),
       &std::free);
+  WantLargePages(memory.get(), static_cast<size_t>(copies * one.bytes()));
   std::vector<PackedMatrix> matrices;
   for (int64_t i = 0; i < copies; ++i) {
     std::byte* const at = memory.get() + i * one.bytes();
@@ -141,6 +151,7 @@ void BM_PlainRead(benchmark::State& state) {
   const auto bytes = static_cast<size_t>(kTotalBytes);
   const std::unique_ptr<std::byte, decltype(&std::free)> memory(
       static_cast<std::byte*>(std::aligned_alloc(size_t{2} << 20, bytes)), &std::free);
+  WantLargePages(memory.get(), bytes);
   std::memset(memory.get(), 1, bytes);
   for (auto _ : state) benchmark::DoNotOptimize(XorOfWords(memory.get(), kTotalBytes));
   state.counters["weight_bytes"] =
