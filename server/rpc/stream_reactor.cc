@@ -275,6 +275,11 @@ void StreamReactor::StartSession(const v1::StreamConfig& config) {
     Fail(nullptr, std::move(*error));
     return;
   }
+  {
+    const MutexLock lock(&mu_);
+    if (finished_ || cancelled_) return;  // reported where that happened
+    starting_ = true;                     // from here on the end of the session is the report
+  }
   auto& [session_config, model] = std::get<CheckedConfig>(checked);
   std::shared_ptr<Session> session(new Session(SessionIdentity{NewSessionId(), peer_, kMethod, now},
                                                session_config, model, parts_->session_limits,
@@ -300,7 +305,7 @@ void StreamReactor::OnCancel() {
     const MutexLock lock(&mu_);
     cancelled_ = true;
     session = session_;
-    report = session == nullptr && !finished_ && !refused_;
+    report = session == nullptr && !finished_ && !refused_ && !starting_;
     refused_ = refused_ || report;
   }
   // The session first: its slot is worth more than our status, which nobody will read.
