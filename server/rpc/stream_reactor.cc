@@ -154,12 +154,17 @@ void StreamReactor::OnWriteDone(bool ok) {
   size_t bytes = 0;
   {
     const MutexLock lock(&mu_);
-    write_in_flight_ = false;
     bytes = write_buffer_.Length();
     write_buffer_.Clear();
     session = session_;
   }
+  // The session first: a wake-up between the two would start the next write, and the session would
+  // take the end of this one for the end of that one.
   session->OnWriteDone(ok, bytes);
+  {
+    const MutexLock lock(&mu_);
+    write_in_flight_ = false;
+  }
   Wake();
 }
 

@@ -419,7 +419,6 @@ SessionOutput Session::TakeOutput(bool may_write) {
   const TimePoint now = parts_.clock->Now();
   if (!abandoned_ && !outbox_.empty()) {
     if (AckGateClosed()) {
-      if (!gate_closed_.has_value()) gate_closed_ = now;
       UpdatePause();
       wake_ = false;
       return output;
@@ -454,16 +453,21 @@ SessionOutput Session::TakeOutput(bool may_write) {
 
 void Session::OnWriteDone(bool ok, size_t bytes) {
   const Scope scope(this);
-  if (write_started_.has_value() && ok) {
-    parts_.observer->OnEventWritten(write_kind_, bytes, parts_.clock->Now() - *write_started_);
+  const std::optional<TimePoint> started = std::exchange(write_started_, std::nullopt);
+  UpdatePause();
+  if (started.has_value() && ok) {
+    parts_.observer->OnEventWritten(write_kind_, bytes, parts_.clock->Now() - *started);
   }
-  write_started_.reset();
 }
 
 // A stream whose reader does not follow stops decoding; its slot stays.
 void Session::UpdatePause() {
   if (state_ != SessionState::kActive) return;
   const bool gate = AckGateClosed();
+  // The reader has everything that it may have without an acknowledgement, and more waits.
+  if (gate && !outbox_.empty() && !write_started_.has_value() && !gate_closed_.has_value()) {
+    gate_closed_ = parts_.clock->Now();
+  }
   const bool above = outbox_.bytes() > limits_.outbox_bytes ||
                      outbox_.size() > limits_.outbox_events || (gate && !outbox_.empty());
   const bool below = outbox_.bytes() <= limits_.outbox_bytes / 2 &&
