@@ -60,7 +60,7 @@ class StreamReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
   bool write_in_flight_ ABSL_GUARDED_BY(mu_) = false;
   bool half_closed_ ABSL_GUARDED_BY(mu_) = false;
   bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
-  bool refused_ ABSL_GUARDED_BY(mu_) = false;  // the call is counted as refused, its end is near
+  bool refused_ ABSL_GUARDED_BY(mu_) = false;   // the call is counted as refused, its end is near
   bool starting_ ABSL_GUARDED_BY(mu_) = false;  // a session is being made
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
   bool done_ ABSL_GUARDED_BY(mu_) = false;

@@ -10,10 +10,10 @@
 #include "gmock/gmock.h"
 #include "grpc/compression.h"
 #include "gtest/gtest.h"
-#include "tests/integration/manual_clock.h"
 #include "tests/integration/raw_client.h"
 #include "tests/integration/stream_client.h"
 #include "tests/integration/test_server.h"
+#include "tests/support/step_clock.h"
 
 namespace dragoman::testing {
 namespace {
@@ -476,7 +476,7 @@ class TimedErrorsTest : public ::testing::Test {
     while (server_->Metric(family, label) < value) std::this_thread::yield();
   }
 
-  ManualClock clock_;
+  StepClock clock_;
   std::unique_ptr<TestServer> server_;
   std::unique_ptr<v1::Interpreter::Stub> stub_;
 };

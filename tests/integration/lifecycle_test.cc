@@ -12,10 +12,10 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/integration/manual_clock.h"
 #include "tests/integration/raw_client.h"
 #include "tests/integration/stream_client.h"
 #include "tests/integration/test_server.h"
+#include "tests/support/step_clock.h"
 
 namespace dragoman::testing {
 namespace {
@@ -81,7 +81,7 @@ class DrainTest : public ::testing::Test {
     EXPECT_EQ(notice.notice().value_ms(), 40000u);
   }
 
-  ManualClock clock_;
+  StepClock clock_;
   std::unique_ptr<TestServer> server_;
   std::unique_ptr<v1::Interpreter::Stub> stub_;
   std::thread run_;
