@@ -7,13 +7,13 @@
 #include "base/random.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/integration/manual_clock.h"
+#include "tests/support/step_clock.h"
 
 namespace dragoman::server {
 namespace {
 
 using ::testing::ElementsAre;
-using testing::ManualClock;
+using testing::StepClock;
 using Kind = Admission::Answer::Kind;
 using Outcome = Admission::Outcome;
 
@@ -32,7 +32,7 @@ class AdmissionTest : public ::testing::Test {
     return names;
   }
 
-  ManualClock clock_;
+  StepClock clock_;
   std::vector<std::pair<std::string, Outcome>> outcomes_;
   std::vector<int> slots_;
 };

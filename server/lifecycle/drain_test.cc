@@ -6,7 +6,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/integration/manual_clock.h"
+#include "tests/support/step_clock.h"
 
 namespace dragoman::server {
 namespace {
@@ -17,7 +17,7 @@ using ::testing::ElementsAre;
 // Records the calls; the sessions end when the test says so.
 class Recorder {
  public:
-  explicit Recorder(testing::ManualClock* clock) : clock_(clock) {}
+  explicit Recorder(testing::StepClock* clock) : clock_(clock) {}
 
   DrainHooks Hooks() {
     DrainHooks hooks;
@@ -68,7 +68,7 @@ class Recorder {
     const MutexLock lock(&mu_);
     notes_.push_back(std::move(note));
   }
-  testing::ManualClock* const clock_;
+  testing::StepClock* const clock_;
   Mutex mu_;
   CondVar changed_;
   CondVar reached_;
@@ -78,7 +78,7 @@ class Recorder {
 };
 
 TEST(StopSequenceTest, IdleReplicaPassesAllSteps) {
-  testing::ManualClock clock;
+  testing::StepClock clock;
   Recorder recorder(&clock);
   StopSequence stop(&clock, {seconds(0), seconds(30), seconds(2)}, recorder.Hooks(),
                     [&] { recorder.Interrupt(); });
@@ -91,7 +91,7 @@ TEST(StopSequenceTest, IdleReplicaPassesAllSteps) {
 }
 
 TEST(StopSequenceTest, SessionsThatEndInTimeAreNotClosed) {
-  testing::ManualClock clock;
+  testing::StepClock clock;
   Recorder recorder(&clock);
   recorder.SetSessions(3);
   StopSequence stop(&clock, {seconds(0), seconds(30), seconds(2)}, recorder.Hooks(),
@@ -109,7 +109,7 @@ TEST(StopSequenceTest, SessionsThatEndInTimeAreNotClosed) {
 }
 
 TEST(StopSequenceTest, SessionsThatStayAreClosedBeforeTheEnd) {
-  testing::ManualClock clock;
+  testing::StepClock clock;
   Recorder recorder(&clock);
   recorder.SetSessions(2);
   StopSequence stop(&clock, {seconds(0), seconds(30), seconds(2)}, recorder.Hooks(),
@@ -130,7 +130,7 @@ TEST(StopSequenceTest, SessionsThatStayAreClosedBeforeTheEnd) {
 }
 
 TEST(StopSequenceTest, SecondRequestCutsAtOnce) {
-  testing::ManualClock clock;
+  testing::StepClock clock;
   Recorder recorder(&clock);
   recorder.SetSessions(1);
   StopSequence stop(&clock, {seconds(10), seconds(600), seconds(2)}, recorder.Hooks(),

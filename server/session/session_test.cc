@@ -11,7 +11,7 @@
 #include "gtest/gtest.h"
 #include "model/policy/policy.h"
 #include "server/session/session_table.h"
-#include "tests/integration/manual_clock.h"
+#include "tests/support/step_clock.h"
 
 namespace dragoman::server {
 namespace {
@@ -197,7 +197,7 @@ class SessionTest : public ::testing::Test {
     return word;
   }
 
-  testing::ManualClock clock_;
+  testing::StepClock clock_;
   DeliveryQueue delivery_{&clock_};  // driven by RunPending()
   ServerObserver observer_;
   std::unique_ptr<Logger> logger_ = MakeNullLogger();
