@@ -1,7 +1,10 @@
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <utility>
 
+#include "base/file.h"
 #include "base/status_macros.h"
 #include "model/cli/commands.h"
 #include "model/cli/open_model.h"
@@ -18,22 +21,24 @@ struct CompareFlags {
   std::string model, backend = "native", weights = "int8", kv, pairs;
   int threads = 0;
   size_t limit = 200;
-  bool json = false;
+  bool causal = false, json = false;
+  std::string tokens;
 };
 
-// Logits of the target rows of one pair, read as a whole with the target given.
-absl::Status ForcedLogits(Backbone* backbone, const StreamLayout& layout,
-                          const std::vector<TokenId>& source, const std::vector<TokenId>& target,
+// A pair as the tokens of its two sides, the target given.
+struct PairTokens {
+  std::vector<TokenId> side_a, side_b;
+};
+
+// Logits of the target rows of one pair, read as a whole.
+absl::Status ForcedLogits(Backbone* backbone, const StreamLayout& layout, const PairTokens& tokens,
                           StepOutput* output) {
+  const std::vector<TokenId>&side_a = tokens.side_a, &side_b = tokens.side_b;
   StepBatch batch;
   const auto add = [&batch](TokenId token, StreamId stream, Side side, int32_t position,
                             int32_t visible) {
     batch.rows.push_back({token, stream, side, position, visible, side == Side::kTarget});
   };
-  std::vector<TokenId> side_a = layout.prompt, side_b = layout.target_header;
-  side_a.insert(side_a.end(), source.begin(), source.end());
-  side_a.insert(side_a.end(), layout.source_end.begin(), layout.source_end.end());
-  side_b.insert(side_b.end(), target.begin(), target.end());
   const auto source_rows = static_cast<int32_t>(side_a.size());
   const auto prompt_rows = static_cast<int32_t>(layout.prompt.size());
   DRAGOMAN_ASSIGN_OR_RETURN(
@@ -49,6 +54,33 @@ absl::Status ForcedLogits(Backbone* backbone, const StreamLayout& layout,
   }
   DRAGOMAN_RETURN_IF_ERROR(backbone->Close(stream));
   return status;
+}
+
+// Logits of all rows of a pair as an ordinary causal language model reads it: one sequence, one
+// count of positions. Other engines can compute this, groups of positions they cannot.
+absl::Status CausalLogits(Backbone* backbone, const PairTokens& tokens, StepOutput* output) {
+  std::vector<TokenId> sequence = tokens.side_a;
+  sequence.insert(sequence.end(), tokens.side_b.begin(), tokens.side_b.end());
+  const auto rows = static_cast<int32_t>(sequence.size());
+  DRAGOMAN_ASSIGN_OR_RETURN(const StreamId stream, backbone->Open(rows, 1, 0));
+  StepBatch batch;
+  for (int32_t i = 0; i < rows; ++i) {
+    batch.rows.push_back({sequence[i], stream, Side::kSource, i, -1, true});
+  }
+  const absl::Status status = backbone->Forward(batch, output);
+  DRAGOMAN_RETURN_IF_ERROR(backbone->Close(stream));
+  return status;
+}
+
+absl::Status WriteTokens(const std::string& path, const std::vector<PairTokens>& pairs) {
+  std::string text;
+  for (const PairTokens& pair : pairs) {
+    for (const auto* side : {&pair.side_a, &pair.side_b}) {
+      for (const TokenId token : *side) absl::StrAppend(&text, token, " ");
+    }
+    text.back() = '\n';
+  }
+  return WriteFileAtomically(path, text);
 }
 
 absl::Status RunCompare(const CompareFlags& flags) {
@@ -78,31 +110,42 @@ absl::Status RunCompare(const CompareFlags& flags) {
       }));
   LogitAgreement agreement;
   size_t skipped = 0;
+  std::vector<PairTokens> compared;
   for (const SentencePair& pair : pairs) {
     DRAGOMAN_ASSIGN_OR_RETURN(
         const StreamLayout layout,
         package->Layout(package->manifest().source_language, pair.target_language));
+    PairTokens tokens{layout.prompt, layout.target_header};
     std::vector<TokenId> source, target;
     std::vector<uint16_t> words;
-    const bool fits =
-        EncodeWords(*tokenizer, pair.source, &source, &words) &&
-        EncodeWords(*tokenizer, pair.target, &target, &words) &&
-        static_cast<int32_t>(layout.prompt.size() + source.size() + layout.source_end.size()) <
-            limit &&
-        layout.phi + static_cast<int32_t>(layout.target_header.size() + target.size()) < limit;
-    if (!fits) {
+    const bool encoded = EncodeWords(*tokenizer, pair.source, &source, &words) &&
+                         EncodeWords(*tokenizer, pair.target, &target, &words);
+    tokens.side_a.insert(tokens.side_a.end(), source.begin(), source.end());
+    tokens.side_a.insert(tokens.side_a.end(), layout.source_end.begin(), layout.source_end.end());
+    tokens.side_b.insert(tokens.side_b.end(), target.begin(), target.end());
+    const size_t longest = flags.causal
+                               ? tokens.side_a.size() + tokens.side_b.size()
+                               : std::max(tokens.side_a.size(),
+                                          static_cast<size_t>(layout.phi) + tokens.side_b.size());
+    if (!encoded || longest > static_cast<size_t>(limit)) {
       ++skipped;
       continue;
     }
+    const auto logits = [&](Backbone* backbone, StepOutput* output) {
+      return flags.causal ? CausalLogits(backbone, tokens, output)
+                          : ForcedLogits(backbone, layout, tokens, output);
+    };
     StepOutput wanted, got;
-    DRAGOMAN_RETURN_IF_ERROR(ForcedLogits(reference.get(), layout, source, target, &wanted));
-    DRAGOMAN_RETURN_IF_ERROR(ForcedLogits(other.get(), layout, source, target, &got));
+    DRAGOMAN_RETURN_IF_ERROR(logits(reference.get(), &wanted));
+    DRAGOMAN_RETURN_IF_ERROR(logits(other.get(), &got));
+    compared.push_back(std::move(tokens));
     const auto vocab = static_cast<size_t>(wanted.vocab_size);
     for (size_t row = 0; row < wanted.num_rows(); ++row) {
       agreement.Add({wanted.row(row), vocab}, {got.row(row), vocab});
     }
   }
   if (agreement.rows() == 0) return absl::InvalidArgumentError("no pair of the file fits");
+  if (!flags.tokens.empty()) DRAGOMAN_RETURN_IF_ERROR(WriteTokens(flags.tokens, compared));
   if (flags.json) {
     Json json = ToJson(agreement);
     json["model"] = package->manifest().name;
@@ -141,6 +184,10 @@ void AddCompareCommand(CLI::App* app, CommandBody* body) {
       ->capture_default_str();
   command->add_option("--limit", flags->limit, "First pairs of the file; 0: all")
       ->capture_default_str();
+  command->add_flag("--causal", flags->causal,
+                    "Read each pair as one ordinary sequence, as other engines can");
+  command->add_option("--tokens", flags->tokens,
+                      "Write the token ids of the pairs to this file, a line each");
   command->add_flag("--json", flags->json, "One JSON object on standard output");
   command->callback([flags, body] { *body = [flags] { return RunCompare(*flags); }; });
 }

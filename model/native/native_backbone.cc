@@ -124,10 +124,10 @@ class NativeBackbone final : public CachedBackbone {
   };
   bool quantized() const { return IsQuantized(weights_.type); }
 
-  // Row of `hidden_`, normalised, into a row of `normed_`.
-  void NormRow(const float* hidden, const std::vector<float>& weight, int64_t r) {
-    RmsNorm(hidden, weight.data(), config_.rms_norm_eps, config_.hidden_size, normed_.row(r));
-    if (quantized()) normed_.Quantize(r);
+  // A row of the residual stream, normalised, into row `r` of `out`.
+  void NormRow(const float* hidden, const std::vector<float>& weight, int64_t r, Inputs* out) {
+    RmsNorm(hidden, weight.data(), config_.rms_norm_eps, config_.hidden_size, out->row(r));
+    if (quantized()) out->Quantize(r);
   }
 
   // A page of a layer: keys [kv_heads, head_dim, 16], then values [kv_heads, 16, value_stride].
@@ -149,17 +149,18 @@ class NativeBackbone final : public CachedBackbone {
       const auto size = static_cast<size_t>(rows * width);
       if (buffer->size() < size) buffer->resize(size);
     };
-    const auto grow_inputs = [&](Inputs* inputs, int64_t width) {
+    const auto grow_inputs = [&](Inputs* inputs, int64_t width, WeightType type) {
       inputs->width = width;
       grow(&inputs->x, width);
-      if (quantized()) inputs->quantized.Resize(rows, width, QuantGroup(weights_.type));
+      if (quantized()) inputs->quantized.Resize(rows, width, QuantGroup(type));
     };
     grow(&hidden_, config_.hidden_size);
     grow(&qkv_, qkv_size());
     grow(&gate_up_, 2 * config_.ffn_size);
-    grow_inputs(&normed_, config_.hidden_size);
-    grow_inputs(&attended_, config_.num_heads * config_.head_dim);
-    grow_inputs(&activated_, config_.ffn_size);
+    grow_inputs(&normed_, config_.hidden_size, weights_.type);
+    grow_inputs(&attended_, config_.num_heads * config_.head_dim, weights_.type);
+    grow_inputs(&activated_, config_.ffn_size, weights_.type);
+    grow_inputs(&final_, config_.hidden_size, weights_.head.type());
   }
 
   // The pages that each row sees, without their addresses, which differ by layer and head.
@@ -233,7 +234,8 @@ class NativeBackbone final : public CachedBackbone {
     const auto rows = static_cast<int64_t>(batch.rows.size());
     const int64_t hidden = config_.hidden_size, ffn = config_.ffn_size;
     const auto norm = [&](const std::vector<float>& weight) {
-      ForRows(rows, hidden, [&](int64_t r) { NormRow(hidden_.data() + r * hidden, weight, r); });
+      ForRows(rows, hidden,
+              [&](int64_t r) { NormRow(hidden_.data() + r * hidden, weight, r, &normed_); });
     };
     norm(weights.attention_norm);
     Multiply(weights.qkv, normed_, rows, false, qkv_.data());
@@ -321,12 +323,13 @@ class NativeBackbone final : public CachedBackbone {
     int64_t wanted = 0;
     for (size_t r = 0; r < batch.rows.size(); ++r) {
       if (!batch.rows[r].want_logits) continue;
-      NormRow(hidden_.data() + static_cast<int64_t>(r) * hidden, weights_.final_norm, wanted++);
+      NormRow(hidden_.data() + static_cast<int64_t>(r) * hidden, weights_.final_norm, wanted++,
+              &final_);
     }
     output->vocab_size = config_.vocab_size;
     output->logits.resize(static_cast<size_t>(wanted * config_.vocab_size));
     if (wanted == 0) return;
-    Multiply(weights_.head, nullptr, normed_, wanted, false, output->logits.data());
+    Multiply(weights_.head, nullptr, final_, wanted, false, output->logits.data());
   }
 
   void Poison(PageId page) {
@@ -358,7 +361,7 @@ class NativeBackbone final : public CachedBackbone {
   std::vector<PlannedPage> key_pages_;
   std::vector<int64_t> key_begin_;             // [rows + 1] into key_pages_
   std::vector<float> hidden_, qkv_, gate_up_;  // [rows, ...]
-  Inputs normed_, attended_, activated_;
+  Inputs normed_, attended_, activated_, final_;
   std::vector<float> scratch_;  // per thread
   int64_t scratch_floats_ = 0;
   std::vector<std::vector<KeyPage>> worker_pages_ =

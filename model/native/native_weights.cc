@@ -87,20 +87,26 @@ struct MatrixSlot {
   std::string prefix;
   std::vector<std::string> parts;
   std::vector<float>* bias = nullptr;  // null: none
+  WeightType type = WeightType::kFloat32;
 };
 
+// The head of a 4-bit model has 8 bits: its errors go straight into the logits.
+WeightType HeadType(WeightType type) {
+  return type == WeightType::kInt4 ? WeightType::kInt8 : type;
+}
+
 // All matrices in the order in which a step reads them. `weights` has its layers.
-std::vector<MatrixSlot> Slots(const ModelConfig& config, NativeWeights* weights) {
+std::vector<MatrixSlot> Slots(const ModelConfig& config, WeightType type, NativeWeights* weights) {
   using Parts = std::vector<std::string>;
   const bool fused = config.fused_projections;
   const Parts qkv = fused ? Parts{"qkv_proj"} : Parts{"q_proj", "k_proj", "v_proj"};
   const Parts gate_up = fused ? Parts{"gate_up_proj"} : Parts{"gate_proj", "up_proj"};
   const int64_t hidden = config.hidden_size, attended = config.num_heads * config.head_dim;
   std::vector<MatrixSlot> slots;
-  const auto add = [&slots](NativeLinear* linear, int64_t outputs, int64_t inputs,
-                            std::string prefix, Parts parts, bool bias) {
+  const auto add = [&slots, type](NativeLinear* linear, int64_t outputs, int64_t inputs,
+                                  std::string prefix, Parts parts, bool bias) {
     slots.push_back({&linear->weight, outputs, inputs, std::move(prefix), std::move(parts),
-                     bias ? &linear->bias : nullptr});
+                     bias ? &linear->bias : nullptr, type});
   };
   for (int64_t i = 0; i < config.num_layers; ++i) {
     NativeLayer& layer = weights->layers[i];
@@ -113,7 +119,7 @@ std::vector<MatrixSlot> Slots(const ModelConfig& config, NativeWeights* weights)
     add(&layer.down, hidden, config.ffn_size, mlp, {"down_proj"}, config.mlp_bias);
   }
   const char* head = config.tie_word_embeddings ? "model.embed_tokens" : "lm_head";
-  slots.push_back({&weights->head, config.vocab_size, hidden, "", {head}, nullptr});
+  slots.push_back({&weights->head, config.vocab_size, hidden, "", {head}, nullptr, HeadType(type)});
   return slots;
 }
 
@@ -122,12 +128,12 @@ absl::StatusOr<std::vector<MatrixSlot>> PlaceMatrices(const ModelConfig& config,
                                                       NativeWeights* weights) {
   weights->type = type;
   weights->layers.resize(static_cast<size_t>(config.num_layers));
-  std::vector<MatrixSlot> slots = Slots(config, weights);
+  std::vector<MatrixSlot> slots = Slots(config, type, weights);
   size_t bytes = kPackedHeaderBytes;
   std::vector<size_t> begins;
   for (const MatrixSlot& slot : slots) {
     begins.push_back(bytes);
-    const int64_t size = PackedMatrix::View(nullptr, slot.outputs, slot.inputs, type).bytes();
+    const int64_t size = PackedMatrix::View(nullptr, slot.outputs, slot.inputs, slot.type).bytes();
     bytes += (static_cast<size_t>(size) + 63) / 64 * 64;
   }
   weights->memory = LargeMemory::Map(bytes);
@@ -136,7 +142,7 @@ absl::StatusOr<std::vector<MatrixSlot>> PlaceMatrices(const ModelConfig& config,
   }
   for (size_t i = 0; i < slots.size(); ++i) {
     *slots[i].matrix = PackedMatrix::View(weights->memory.data() + begins[i], slots[i].outputs,
-                                          slots[i].inputs, type);
+                                          slots[i].inputs, slots[i].type);
   }
   return slots;
 }

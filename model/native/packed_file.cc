@@ -13,7 +13,7 @@ namespace dragoman::model {
 namespace {
 
 // Changes with the order of bytes in PackedMatrix and with how weights are rounded.
-constexpr int kPackedVersion = 1;
+constexpr int kPackedVersion = 2;
 
 std::string_view Text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
