@@ -3,9 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "model/api/gate_rule.h"
 #include "model/api/kv_type.h"
 #include "model/api/weight_type.h"
 
@@ -21,7 +23,9 @@ struct BackendOptions {
   // How keys and values are kept; nothing: fp16 beside int8 and int4 weights, else fp32. Native
   // backend only.
   std::optional<KvType> kv;
-  bool write_packed_file = true;    // keep quantised weights beside the model. Native backend only
+  bool write_packed_file = true;  // keep quantised weights beside the model. Native backend only
+  std::shared_ptr<const GateRule> gates;  // null: every row executes everything
+  RouterExec router_exec = RouterExec::kAuto;
   int num_threads = 0;              // 0: the backend's own choice
   size_t max_pages = 4096;          // KV pool, pages of 16 rows
   bool poison_freed_pages = false;  // fill returned pages with NaN; for tests

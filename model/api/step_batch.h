@@ -16,6 +16,10 @@ using StreamId = int64_t;
 // Side A holds prompt, source and end-of-source marker; side B holds header and target.
 enum class Side : uint8_t { kSource = 0, kTarget = 1 };
 
+// Which budget of a skip rule a row counts in. Forced rows execute everything: prompt and header
+// rows, the first source and the first target row, all rows of a dense stream.
+enum class RowGroup : uint8_t { kForced = 0, kSource = 1, kTarget = 2 };
+
 // Rows of one stream and side appear in append order; rows of both sides of a stream may share a
 // step. At each layer all keys and values of the step are written before any row attends, so a
 // target row may see source rows of the same step.
@@ -26,6 +30,8 @@ struct StepRow {
   int32_t position = 0;  // group position: A index, or phi + B index
   int32_t src_vis = -1;  // side B: source tokens (prompt not counted) visible to the row; A: -1
   bool want_logits = false;
+  RowGroup group = RowGroup::kForced;
+  float skip_offset = 0;  // added to the router's threshold; fixed for the life of a stream
 };
 
 struct StepBatch {
@@ -39,6 +45,10 @@ struct StepBatch {
 struct StepOutput {
   int64_t vocab_size = 0;
   std::vector<float> logits;  // [rows with want_logits, vocab_size], in row order
+  // Gate bytes of the step (gate_rule.h), [rows, layers]; empty when every row was forced or the
+  // backbone has no gate rule.
+  std::vector<uint8_t> gates;
+  int64_t weight_bytes = 0;  // of weight matrices that the step read
 
   size_t num_rows() const {
     return vocab_size == 0 ? 0 : logits.size() / static_cast<size_t>(vocab_size);

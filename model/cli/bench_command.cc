@@ -7,26 +7,42 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/status_macros.h"
+#include "model/api/kv_type.h"
 #include "model/cli/bench_subject.h"
 #include "model/cli/commands.h"
 #include "model/decode/sampler.h"
 #include "model/kernels/plain_read.h"
 #include "model/native/large_memory.h"
+#include "model/routing/skip_statistics.h"
 
 namespace dragoman::model {
 namespace {
 
 struct BenchFlags {
   SubjectOptions subject;
+  double skip = 0;  // 0: dense only
   int32_t prompt = 64, generate = 64, depth = 0, rounds = 5;
   std::vector<int32_t> streams = {1, 8, 16, 32};
   bool json = false;
 };
 
 struct BenchRow {
-  int32_t streams = 0;
-  double prefill_tokens_per_s = 0, decode_tokens_per_s = 0, step_ms = 0;
+  double prefill_seconds = 0, decode_seconds = 0;
 };
+
+// What skipping saves on paper, taken from the gates that the backbone recorded.
+struct SkipFacts {
+  explicit SkipFacts(const ModelConfig& config) : prefill(config), decode(config) {}
+
+  SkipStatistics prefill, decode;
+  int64_t weight_bytes = 0, kv_bytes = 0;  // read by the decoding steps
+  int64_t dense_kv_bytes = 0;
+};
+
+// Prefill rows, the first one forced as in serving; none counts as skippable without `skip`.
+RowGroup GroupOf(bool skip, RowGroup group, int32_t index) {
+  return skip && index > 0 ? group : RowGroup::kForced;
+}
 
 // A plain read of as many bytes as a decoding step reads, by as many threads, from memory like that
 // of the weights: bytes per second. The best of some rounds, since it stands for what the machine
@@ -56,9 +72,43 @@ double ReadBytesPerSecond(int64_t bytes, int threads, Clock* clock) {
   return best;
 }
 
+// Bytes of keys and values that the rows of a step read, as they skip and densely.
+void AddKvBytes(const ModelConfig& config, const StepBatch& batch, const StepOutput& output,
+                int32_t prompt, SkipFacts* facts) {
+  const int64_t per_key = 2 * config.num_kv_heads * config.head_dim * KvTypeBytes(KvType::kFloat16);
+  for (size_t r = 0; r < batch.rows.size(); ++r) {
+    const int64_t bytes = per_key * (prompt + batch.rows[r].position + 1);
+    for (int64_t l = 0; l < config.num_layers; ++l) {
+      const size_t at = r * static_cast<size_t>(config.num_layers) + static_cast<size_t>(l);
+      facts->dense_kv_bytes += bytes;
+      if ((output.gates[at] & kRunAttention) != 0) facts->kv_bytes += bytes;
+    }
+  }
+}
+
+void TakeFacts(const ModelConfig& config, const StepBatch& batch, const StepOutput& output,
+               int32_t prompt, SkipFacts* facts) {
+  if (facts == nullptr || output.gates.empty()) return;
+  std::vector<int32_t> visible;
+  for (const StepRow& row : batch.rows) {
+    visible.push_back((row.side == Side::kTarget ? prompt : 0) + row.position + 1);
+  }
+  if (batch.rows[0].side == Side::kSource) {
+    facts->prefill.Add(batch.rows, output.gates, visible);
+    return;
+  }
+  facts->decode.Add(batch.rows, output.gates, visible);
+  facts->weight_bytes += output.weight_bytes;
+  AddKvBytes(config, batch, output, prompt, facts);
+}
+
+// One prefill and one decoding run. `facts` null: only the time; the gates of a run without `skip`
+// are all open.
 absl::StatusOr<BenchRow> MeasureOnce(Backbone* backbone, const GreedySampler& sampler,
-                                     const BenchFlags& flags, int32_t streams, Clock* clock) {
-  const int64_t vocab = backbone->config().vocab_size;
+                                     const BenchFlags& flags, int32_t streams, bool skip,
+                                     Clock* clock, SkipFacts* facts) {
+  const ModelConfig& config = backbone->config();
+  const int64_t vocab = config.vocab_size;
   std::vector<StreamId> ids;
   for (int32_t s = 0; s < streams; ++s) {
     DRAGOMAN_ASSIGN_OR_RETURN(
@@ -68,11 +118,14 @@ absl::StatusOr<BenchRow> MeasureOnce(Backbone* backbone, const GreedySampler& sa
   StepOutput output;
   StepBatch prefill;
   for (int32_t i = 0; i < flags.prompt; ++i) {
-    prefill.rows.push_back({AnyToken(i, vocab), ids[0], Side::kSource, i, -1, false});
+    prefill.rows.push_back({AnyToken(i, vocab), ids[0], Side::kSource, i, -1, false,
+                            GroupOf(skip, RowGroup::kSource, i)});
   }
   const TimePoint begin = clock->Now();
   DRAGOMAN_RETURN_IF_ERROR(backbone->Forward(prefill, &output));
-  const double prefill_seconds = std::chrono::duration<double>(clock->Now() - begin).count();
+  BenchRow result;
+  result.prefill_seconds = std::chrono::duration<double>(clock->Now() - begin).count();
+  TakeFacts(config, prefill, output, flags.prompt, facts);
   for (int32_t s = 1; s < streams; ++s) {
     for (StepRow& row : prefill.rows) row.stream = ids[s];
     DRAGOMAN_RETURN_IF_ERROR(backbone->Forward(prefill, &output));
@@ -87,23 +140,28 @@ absl::StatusOr<BenchRow> MeasureOnce(Backbone* backbone, const GreedySampler& sa
   }
   StepBatch decode;
   decode.rows.resize(streams);
-  const TimePoint decode_begin = clock->Now();
   for (int32_t i = 0; i < flags.generate; ++i) {
     for (int32_t s = 0; s < streams; ++s) {
-      decode.rows[s] = {AnyToken(i, vocab), ids[s],       Side::kTarget,
-                        flags.depth + i,    flags.prompt, true};
+      decode.rows[s] = {AnyToken(i, vocab),
+                        ids[s],
+                        Side::kTarget,
+                        flags.depth + i,
+                        flags.prompt,
+                        true,
+                        GroupOf(skip, RowGroup::kTarget, i)};
     }
+    const TimePoint step = clock->Now();
     DRAGOMAN_RETURN_IF_ERROR(backbone->Forward(decode, &output));
     // Choosing the next token belongs to the step, also where nothing depends on it.
     for (int32_t s = 0; s < streams; ++s) {
       DRAGOMAN_RETURN_IF_ERROR(
           sampler.Select({output.row(s), static_cast<size_t>(vocab)}, 0, false).status());
     }
+    result.decode_seconds += std::chrono::duration<double>(clock->Now() - step).count();
+    TakeFacts(config, decode, output, flags.prompt, facts);
   }
-  const double seconds = std::chrono::duration<double>(clock->Now() - decode_begin).count();
   for (const StreamId id : ids) DRAGOMAN_RETURN_IF_ERROR(backbone->Close(id));
-  return BenchRow{streams, flags.prompt / prefill_seconds, streams * flags.generate / seconds,
-                  1000.0 * seconds / flags.generate};
+  return result;
 }
 
 double Median(std::vector<double> values) {
@@ -111,12 +169,54 @@ double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+// All rates of skipping side by side (skip_routing.md section 4.2): claimed, parameter-weighted,
+// realised, and the measured time; the bound is what bytes (decode) or FLOPs (prefill) allow.
+Json SkipReport(const BenchFlags& flags, const SkipFacts& facts, double dense_weight_bytes,
+                double prefill_gain, double decode_gain) {
+  const double steps = static_cast<double>(flags.generate) * (flags.rounds + 1);
+  const double dense_bytes =
+      dense_weight_bytes * (steps - (flags.rounds + 1)) + static_cast<double>(facts.dense_kv_bytes);
+  const double bytes =
+      static_cast<double>(facts.weight_bytes) + static_cast<double>(facts.kv_bytes);
+  const auto part = [&](const SkipStatistics& statistics, RowGroup group, double bound,
+                        double gain) {
+    Json json = Json::object();
+    json["claimed_rate"] = statistics.Claimed(group);
+    json["parameter_rate"] = statistics.ParameterWeighted(group);
+    json["flops_rate"] = statistics.Realised();
+    json["time_rate"] = 1.0 - 1.0 / gain;
+    json["bound"] = bound;
+    json["gain"] = gain;
+    return json;
+  };
+  Json json = Json::object();
+  json["rate"] = flags.skip;
+  json["prefill"] =
+      part(facts.prefill, RowGroup::kSource, 1 / (1 - facts.prefill.Realised()), prefill_gain);
+  json["decode"] = part(facts.decode, RowGroup::kTarget, dense_bytes / bytes, decode_gain);
+  json["decode"]["union_activity"] = {facts.decode.UnionActivity(0), facts.decode.UnionActivity(1)};
+  if (flags.json) return json;
+  for (const char* phase : {"prefill", "decode"}) {
+    const Json& p = json[phase];
+    std::printf(
+        "%8s skipping: modules %.1f %%, parameters %.1f %%, FLOPs %.1f %%, time %.1f %%; %.2f "
+        "times "
+        "as fast, bound %.2f\n",
+        phase, 100 * p["claimed_rate"].get<double>(), 100 * p["parameter_rate"].get<double>(),
+        100 * p["flops_rate"].get<double>(), 100 * p["time_rate"].get<double>(),
+        p["gain"].get<double>(), p["bound"].get<double>());
+  }
+  return json;
+}
+
 absl::Status RunBench(const BenchFlags& flags) {
   SystemClock clock;
   const int32_t most = *std::max_element(flags.streams.begin(), flags.streams.end());
   const int threads = flags.subject.threads;
+  SubjectOptions options = flags.subject;
+  options.skip = flags.skip;
   DRAGOMAN_ASSIGN_OR_RETURN(const Subject subject,
-                            OpenSubject(flags.subject, static_cast<size_t>(most), flags.prompt,
+                            OpenSubject(options, static_cast<size_t>(most), flags.prompt,
                                         flags.depth + flags.generate, &clock));
   Backbone* const backbone = subject.backbone.get();
   TokenTraits traits;
@@ -146,30 +246,44 @@ absl::Status RunBench(const BenchFlags& flags) {
                 "step ms", "of the read");
   }
   for (const int32_t streams : flags.streams) {
-    std::vector<double> prefill, decode, step;
+    std::vector<double> prefill, decode, prefill_gain, decode_gain;
+    SkipFacts facts(backbone->config());
     for (int32_t round = 0; round <= flags.rounds; ++round) {
-      DRAGOMAN_ASSIGN_OR_RETURN(const BenchRow row,
-                                MeasureOnce(backbone, sampler, flags, streams, &clock));
-      if (round == 0) continue;  // warm-up
-      prefill.push_back(row.prefill_tokens_per_s);
-      decode.push_back(row.decode_tokens_per_s);
-      step.push_back(row.step_ms);
+      DRAGOMAN_ASSIGN_OR_RETURN(const BenchRow dense, MeasureOnce(backbone, sampler, flags, streams,
+                                                                  false, &clock, nullptr));
+      if (round > 0) {  // the first one warms up
+        prefill.push_back(dense.prefill_seconds);
+        decode.push_back(dense.decode_seconds);
+      }
+      if (flags.skip == 0) continue;
+      // The gates of all rounds are the same: the rule draws them by stream, place and layer.
+      DRAGOMAN_ASSIGN_OR_RETURN(
+          const BenchRow skipping,
+          MeasureOnce(backbone, sampler, flags, streams, true, &clock, &facts));
+      if (round == 0) continue;
+      prefill_gain.push_back(dense.prefill_seconds / skipping.prefill_seconds);
+      decode_gain.push_back(dense.decode_seconds / skipping.decode_seconds);
     }
+    const double step_seconds = Median(decode) / flags.generate;
     Json row = Json::object();
     row["streams"] = streams;
-    row["prefill_tokens_per_s"] = Median(prefill);
-    row["decode_tokens_per_s"] = Median(decode);
-    row["step_ms"] = Median(step);
+    row["prefill_tokens_per_s"] = flags.prompt / Median(prefill);
+    row["decode_tokens_per_s"] = streams / step_seconds;
+    row["step_ms"] = 1000.0 * step_seconds;
     // Bytes of weights that a step reads per second, as a part of the plain read. Above 1 where
     // weights stay in a cache that the read has to leave.
     const double ratio =
-        static_cast<double>(weight_bytes) / (Median(step) / 1000.0) / std::max(1.0, read_rate);
+        static_cast<double>(weight_bytes) / step_seconds / std::max(1.0, read_rate);
     row["read_bandwidth_ratio"] = ratio;
-    rows.push_back(row);
     if (!flags.json) {
-      std::printf("%8d %18.0f %18.0f %10.3f %11.0f%%\n", streams, Median(prefill), Median(decode),
-                  Median(step), 100.0 * ratio);
+      std::printf("%8d %18.0f %18.0f %10.3f %11.0f%%\n", streams, flags.prompt / Median(prefill),
+                  streams / step_seconds, 1000.0 * step_seconds, 100.0 * ratio);
     }
+    if (flags.skip > 0) {
+      row["skip"] = SkipReport(flags, facts, static_cast<double>(weight_bytes),
+                               Median(prefill_gain), Median(decode_gain));
+    }
+    rows.push_back(row);
   }
   json["rows"] = rows;
   if (flags.json) std::printf("%s\n", DumpJson(json, 2).c_str());
@@ -192,6 +306,13 @@ void AddBenchCommand(CLI::App* app, CommandBody* body) {
   command->add_option("--depth", flags->depth, "Target rows that are there before")
       ->capture_default_str()
       ->check(CLI::Range(0, 1 << 20));
+  command
+      ->add_option(
+          "--skip", flags->skip,
+          "Also with this share of attention and MLP modules skipped at random, in turn with "
+          "dense runs; 0: dense only")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
   command->add_option("--streams", flags->streams, "Numbers of parallel streams")
       ->capture_default_str()
       ->check(CLI::Range(1, 4096));

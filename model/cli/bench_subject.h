@@ -18,6 +18,7 @@ struct SubjectOptions {
   std::string weights;  // "fp32", "bf16", "int8", "int4"; empty: as the package has them
   std::string backend = "auto", device = "cpu", compute = "float32";
   int threads = 1;
+  double skip = 0;  // rate of random gates for rows that are not forced; 0: no gate rule. No flag
 };
 
 // Adds the flags of all fields to a command; one of --model and --shape is then required.

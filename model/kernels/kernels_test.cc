@@ -232,6 +232,12 @@ TEST(RowOpsTest, EqualTheirReferencesForOddSizes) {
     SwiGlu(x.data(), size, got.data());
     SwiGluReference(x.data(), size, wanted.data());
     EXPECT_LT(LargestDifference(got, wanted), 1e-6) << size;
+    for (const bool normalise : {false, true}) {
+      std::vector<float> scores(2), wanted_scores(2);
+      RouterScores(weight.data(), x.data(), normalise, 1e-6, size, scores.data());
+      RouterScoresReference(weight.data(), x.data(), normalise, 1e-6, size, wanted_scores.data());
+      EXPECT_LT(LargestDifference(scores, wanted_scores), 1e-4) << size;
+    }
   }
 }
 

@@ -106,5 +106,12 @@ void QuantizedBuffer::Fill(int64_t row, const float* x) {
               scales_.data() + row * groups_, sums_.data() + row * groups_);
 }
 
+void QuantizedBuffer::CopyRow(int64_t row, const QuantizedBuffer& from, int64_t from_row) {
+  const int64_t width = groups_ * group_;
+  std::copy_n(from.values_.data() + from_row * width, width, values_.data() + row * width);
+  std::copy_n(from.scales_.data() + from_row * groups_, groups_, scales_.data() + row * groups_);
+  std::copy_n(from.sums_.data() + from_row * groups_, groups_, sums_.data() + row * groups_);
+}
+
 }  // namespace dragoman::model
 #endif

@@ -29,6 +29,8 @@ class QuantizedBuffer {
   void Resize(int64_t rows, int64_t inputs, int64_t group);
   // Quantises x[0, inputs) into a row.
   void Fill(int64_t row, const float* x);
+  // Copies a row of a buffer with the same inputs and group.
+  void CopyRow(int64_t row, const QuantizedBuffer& from, int64_t from_row);
   QuantizedRows rows() const {
     return {values_.data(), scales_.data(), sums_.data(), groups_, group_};
   }

@@ -38,6 +38,32 @@ void RmsNormRow(const float* x, const float* weight, double eps, int64_t size, f
   for (; i < size; ++i) out[i] = x[i] * scale * weight[i];
 }
 
+void RouterScoresRow(const float* x, const float* weights, bool normalise, double eps, int64_t size,
+                     float* out) {
+  const Tag d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const float* const mlp = weights + size;
+  Vec first = hn::Zero(d), second = hn::Zero(d), square = hn::Zero(d);
+  int64_t i = 0;
+  for (; i + lanes <= size; i += lanes) {
+    const Vec a = hn::LoadU(d, x + i);
+    first = hn::MulAdd(a, hn::LoadU(d, weights + i), first);
+    second = hn::MulAdd(a, hn::LoadU(d, mlp + i), second);
+    square = hn::MulAdd(a, a, square);
+  }
+  float sums[3] = {hn::GetLane(hn::SumOfLanes(d, first)), hn::GetLane(hn::SumOfLanes(d, second)),
+                   hn::GetLane(hn::SumOfLanes(d, square))};
+  for (; i < size; ++i) {
+    sums[0] += x[i] * weights[i];
+    sums[1] += x[i] * mlp[i];
+    sums[2] += x[i] * x[i];
+  }
+  const double mean = static_cast<double>(sums[2]) / static_cast<double>(size);
+  const float scale = normalise ? static_cast<float>(1.0 / std::sqrt(mean + eps)) : 1.0f;
+  out[0] = sums[0] * scale;
+  out[1] = sums[1] * scale;
+}
+
 HWY_INLINE Vec SwiGluVector(Tag d, Vec gate, Vec up) {
   const Vec one = hn::Set(d, 1.0f);
   // Highway's exponential is wrong where the result would be infinite.
@@ -74,6 +100,12 @@ namespace dragoman::model {
 
 HWY_EXPORT(RmsNormRow);
 HWY_EXPORT(SwiGluRow);
+HWY_EXPORT(RouterScoresRow);
+
+void RouterScores(const float* x, const float* weights, bool normalise, double eps, int64_t size,
+                  float* out) {
+  HWY_DYNAMIC_DISPATCH(RouterScoresRow)(x, weights, normalise, eps, size, out);
+}
 
 void RmsNorm(const float* x, const float* weight, double eps, int64_t size, float* out) {
   HWY_DYNAMIC_DISPATCH(RmsNormRow)(x, weight, eps, size, out);

@@ -20,4 +20,17 @@ void SwiGluReference(const float* gate_up, int64_t size, float* out) {
   }
 }
 
+void RouterScoresReference(const float* x, const float* weights, bool normalise, double eps,
+                           int64_t size, float* out) {
+  double sums[3] = {};
+  for (int64_t i = 0; i < size; ++i) {
+    const double value = x[i];
+    sums[0] += value * static_cast<double>(weights[i]);
+    sums[1] += value * static_cast<double>(weights[size + i]);
+    sums[2] += value * value;
+  }
+  const double scale = normalise ? 1.0 / std::sqrt(sums[2] / static_cast<double>(size) + eps) : 1.0;
+  for (int m = 0; m < 2; ++m) out[m] = static_cast<float>(sums[m] * scale);
+}
+
 }  // namespace dragoman::model

@@ -19,8 +19,10 @@
 #include "model/kv_cache/cached_backbone.h"
 #include "model/native/large_memory.h"
 #include "model/native/native_weights.h"
+#include "model/native/row_gates.h"
 #include "model/native/team_governor.h"
 #include "model/native/thread_team.h"
+#include "model/routing/gates.h"
 
 namespace dragoman::model {
 namespace {
@@ -42,6 +44,8 @@ class NativeBackbone final : public CachedBackbone {
         weights_(std::move(weights)),
         team_(threads),
         governor_(threads),
+        gates_(options.gates),
+        router_exec_(options.router_exec),
         kv_type_(options.kv.value_or(quantized() ? KvType::kFloat16 : KvType::kFloat32)),
         value_stride_(RoundUp(config.head_dim, kKeyPageRows)),
         page_entries_(config.num_kv_heads * kPageRows * (config.head_dim + value_stride_)) {
@@ -78,14 +82,18 @@ class NativeBackbone final : public CachedBackbone {
     const auto rows = static_cast<int64_t>(batch.rows.size());
     Reserve(rows);
     PlanKeys(batch);
+    PlanGates(batch, output);
     const TimePoint begin = clock_.Now();
     team_.UseWorkers(governor_.Choose(rows) > 1);
     for (int64_t r = 0; r < rows; ++r) {
       const float* row = weights_.embedding.data() + batch.rows[r].token * config_.hidden_size;
       std::copy(row, row + config_.hidden_size, hidden_.data() + r * config_.hidden_size);
     }
-    for (int64_t layer = 0; layer < config_.num_layers; ++layer) RunLayer(batch, layer);
+    for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+      RunLayer(batch, layer, output->gates);
+    }
     WriteLogits(batch, output);
+    output->weight_bytes = weight_bytes_read_;
     governor_.Record(WorkOf(rows), std::chrono::duration<double>(clock_.Now() - begin).count());
     return absl::OkStatus();
   }
@@ -163,6 +171,76 @@ class NativeBackbone final : public CachedBackbone {
     grow_inputs(&final_, config_.hidden_size, weights_.head.type());
   }
 
+  // Rows of a step that a module computes, ascending, and whose results it keeps.
+  struct RowSet {
+    int64_t row(int64_t i) const { return all ? i : rows[static_cast<size_t>(i)]; }
+    bool in_place() const { return all && dropped.empty(); }
+
+    bool all = true;               // every row of the step is computed
+    int64_t count = 0;             // rows computed; they lie behind each other in the buffers
+    std::vector<int32_t> rows;     // unless all
+    std::vector<uint8_t> dropped;  // if all, per row: its result is not kept; empty: all are kept
+  };
+
+  // Whether some row of the step may skip something; its gates are decided layer by layer then.
+  void PlanGates(const StepBatch& batch, StepOutput* output) {
+    output->gates.clear();
+    weight_bytes_read_ = 0;
+    routed_ = gates_ != nullptr &&
+              std::any_of(batch.rows.begin(), batch.rows.end(),
+                          [](const StepRow& row) { return row.group != RowGroup::kForced; });
+    if (!routed_) return;
+    output->gates.assign(batch.rows.size() * static_cast<size_t>(config_.num_layers), kRunBoth);
+    residual_.resize(std::max(residual_.size(), hidden_.size()));
+    gathered_.width = config_.hidden_size;
+    gathered_.x.resize(std::max(gathered_.x.size(), normed_.x.size()));
+    if (quantized()) {
+      gathered_.quantized.Resize(static_cast<int64_t>(batch.rows.size()), config_.hidden_size,
+                                 QuantGroup(weights_.type));
+    }
+  }
+
+  // The rows that run a module of a layer under the gates of the step.
+  void SelectRows(std::span<const uint8_t> gates, int64_t rows, int64_t layer, uint8_t module,
+                  RowSet* set) const {
+    set->all = true;
+    set->count = rows;
+    set->rows.clear();
+    set->dropped.clear();
+    if (!routed_) return;
+    for (int64_t r = 0; r < rows; ++r) {
+      const bool runs = (gates[static_cast<size_t>(r * config_.num_layers + layer)] & module) != 0;
+      set->dropped.push_back(runs ? 0 : 1);
+      if (runs) set->rows.push_back(static_cast<int32_t>(r));
+    }
+    const auto running = static_cast<int64_t>(set->rows.size());
+    if (running == rows) set->dropped.clear();
+    if (running == rows || router_exec_ == RouterExec::kMasked) return;
+    set->all = false;
+    set->count = running;
+  }
+
+  // The residual rows that a module adds to: in place, or copies of them that KeepResidual() puts
+  // back, so that a row which skips the module keeps its bits.
+  float* TakeResidual(const RowSet& set) {
+    if (set.in_place()) return hidden_.data();
+    const int64_t hidden = config_.hidden_size;
+    for (int64_t i = 0; i < set.count; ++i) {
+      const float* row = hidden_.data() + set.row(i) * hidden;
+      std::copy(row, row + hidden, residual_.data() + i * hidden);
+    }
+    return residual_.data();
+  }
+  void KeepResidual(const RowSet& set) {
+    if (set.in_place()) return;
+    const int64_t hidden = config_.hidden_size;
+    for (int64_t i = 0; i < set.count; ++i) {
+      if (set.all && set.dropped[static_cast<size_t>(i)] != 0) continue;
+      const float* row = residual_.data() + i * hidden;
+      std::copy(row, row + hidden, hidden_.data() + set.row(i) * hidden);
+    }
+  }
+
   // The pages that each row sees, without their addresses, which differ by layer and head.
   void PlanKeys(const StepBatch& batch) {
     key_pages_.clear();
@@ -197,24 +275,29 @@ class NativeBackbone final : public CachedBackbone {
            16.0 * static_cast<double>(key_pages_.size()) / static_cast<double>(config_.hidden_size);
   }
 
-  // y = W x + b, or y += W x + b.
-  void Multiply(const PackedMatrix& weight, const float* bias, const Inputs& x, int64_t rows,
-                bool accumulate, float* y) {
+  // y = W x + b, or y += W x + b, for the outputs of some panels; y [rows, outputs].
+  void MultiplyPanels(const PackedMatrix& weight, const float* bias, const Inputs& x, int64_t rows,
+                      bool accumulate, int64_t first_panel, int64_t last_panel, float* y) {
+    weight_bytes_read_ += (last_panel - first_panel) * weight.panel_bytes();
     const int64_t panel_work = rows * weight.inputs() * PackedMatrix::kPanelOutputs;
     const int64_t grain = std::max<int64_t>(1, kPieceWork / panel_work);
     if (quantized()) {
       const QuantizedMatMulRows product{x.quantized.rows(), y, weight.outputs(), rows, bias,
                                         accumulate};
-      team_.ParallelFor(weight.num_panels(), grain, [&](int, int64_t begin, int64_t end) {
-        QuantizedMatMul(weight, product, begin, end);
+      team_.ParallelFor(last_panel - first_panel, grain, [&](int, int64_t begin, int64_t end) {
+        QuantizedMatMul(weight, product, first_panel + begin, first_panel + end);
       });
     } else {
       const MatMulRows product{x.x.data(), weight.inputs(), y, weight.outputs(), rows,
                                bias,       accumulate};
-      team_.ParallelFor(weight.num_panels(), grain, [&](int, int64_t begin, int64_t end) {
-        MatMul(weight, product, begin, end);
+      team_.ParallelFor(last_panel - first_panel, grain, [&](int, int64_t begin, int64_t end) {
+        MatMul(weight, product, first_panel + begin, first_panel + end);
       });
     }
+  }
+  void Multiply(const PackedMatrix& weight, const float* bias, const Inputs& x, int64_t rows,
+                bool accumulate, float* y) {
+    MultiplyPanels(weight, bias, x, rows, accumulate, 0, weight.num_panels(), y);
   }
   void Multiply(const NativeLinear& linear, const Inputs& x, int64_t rows, bool accumulate,
                 float* y) {
@@ -229,47 +312,102 @@ class NativeBackbone final : public CachedBackbone {
                       });
   }
 
-  void RunLayer(const StepBatch& batch, int64_t layer) {
+  // One layer. Keys and values are made of every row; queries, attention and MLP of the rows whose
+  // gates run them.
+  void RunLayer(const StepBatch& batch, int64_t layer, std::span<uint8_t> gates) {
     const NativeLayer& weights = weights_.layers[layer];
     const auto rows = static_cast<int64_t>(batch.rows.size());
-    const int64_t hidden = config_.hidden_size, ffn = config_.ffn_size;
-    const auto norm = [&](const std::vector<float>& weight) {
-      ForRows(rows, hidden,
-              [&](int64_t r) { NormRow(hidden_.data() + r * hidden, weight, r, &normed_); });
-    };
-    norm(weights.attention_norm);
-    Multiply(weights.qkv, normed_, rows, false, qkv_.data());
-    ForRows(rows, qkv_size(), [&](int64_t r) { PlaceRow(batch.rows[r], r, layer); });
-    Attend(rows, layer);
-    if (quantized()) {
-      ForRows(rows, attended_.width, [&](int64_t r) { attended_.Quantize(r); });
-    }
-    Multiply(weights.output, attended_, rows, true, hidden_.data());
-    norm(weights.ffn_norm);
-    Multiply(weights.gate_up, normed_, rows, false, gate_up_.data());
-    ForRows(rows, 4 * ffn, [&](int64_t r) {
-      SwiGlu(gate_up_.data() + r * 2 * ffn, ffn, activated_.row(r));
-      if (quantized()) activated_.Quantize(r);
+    const int64_t hidden = config_.hidden_size;
+    const bool decide = routed_ && !IsExempt(*gates_, layer);
+    ForRows(rows, hidden, [&](int64_t r) {
+      const float* const x = hidden_.data() + r * hidden;
+      NormRow(x, weights.attention_norm, r, &normed_);
+      if (decide) {
+        gates[static_cast<size_t>(r * config_.num_layers + layer)] =
+            DecideGates(*gates_, batch.rows[r], layer, x, config_.rms_norm_eps);
+      }
     });
-    Multiply(weights.down, activated_, rows, true, hidden_.data());
+    SelectRows(gates, rows, layer, kRunAttention, &attending_);
+    ProjectQueriesKeysValues(weights.qkv, rows);
+    ForRows(rows, qkv_size(), [&](int64_t r) {
+      const bool attends =
+          attending_.all ||
+          (gates[static_cast<size_t>(r * config_.num_layers + layer)] & kRunAttention) != 0;
+      PlaceRow(batch.rows[r], r, layer, attends);
+    });
+    if (attending_.count > 0) RunAttention(weights, layer);
+    SelectRows(gates, rows, layer, kRunMlp, &feeding_);
+    if (feeding_.count > 0) RunMlp(weights);
+  }
+
+  // Fills `qkv_`: keys and values of all rows, queries of the attending ones.
+  void ProjectQueriesKeysValues(const NativeLinear& qkv, int64_t rows) {
+    if (attending_.all) return Multiply(qkv, normed_, rows, false, qkv_.data());
+    const float* const bias = qkv.bias_or_null();
+    // Panels of queries alone; a panel that they share with keys runs for all rows.
+    const int64_t panels = config_.num_heads * config_.head_dim / PackedMatrix::kPanelOutputs;
+    MultiplyPanels(qkv.weight, bias, normed_, rows, false, panels, qkv.weight.num_panels(),
+                   qkv_.data());
+    if (attending_.count == 0 || panels == 0) return;
+    const int64_t hidden = config_.hidden_size, size = qkv_size();
+    for (int64_t i = 0; i < attending_.count; ++i) {
+      const int64_t r = attending_.row(i);
+      std::copy(normed_.row(r), normed_.row(r) + hidden, gathered_.row(i));
+      if (quantized()) gathered_.quantized.CopyRow(i, normed_.quantized, r);
+    }
+    queries_.resize(std::max(queries_.size(), static_cast<size_t>(attending_.count * size)));
+    MultiplyPanels(qkv.weight, bias, gathered_, attending_.count, false, 0, panels,
+                   queries_.data());
+    const int64_t width = panels * PackedMatrix::kPanelOutputs;
+    for (int64_t i = 0; i < attending_.count; ++i) {
+      const float* const row = queries_.data() + i * size;
+      std::copy(row, row + width, qkv_.data() + attending_.row(i) * size);
+    }
+  }
+
+  void RunAttention(const NativeLayer& weights, int64_t layer) {
+    Attend(attending_, layer);
+    if (quantized()) {
+      ForRows(attending_.count, attended_.width, [&](int64_t i) { attended_.Quantize(i); });
+    }
+    float* const residual = TakeResidual(attending_);
+    Multiply(weights.output, attended_, attending_.count, true, residual);
+    KeepResidual(attending_);
+  }
+
+  void RunMlp(const NativeLayer& weights) {
+    const int64_t rows = feeding_.count, hidden = config_.hidden_size, ffn = config_.ffn_size;
+    float* const residual = TakeResidual(feeding_);
+    ForRows(rows, hidden,
+            [&](int64_t i) { NormRow(residual + i * hidden, weights.ffn_norm, i, &normed_); });
+    Multiply(weights.gate_up, normed_, rows, false, gate_up_.data());
+    ForRows(rows, 4 * ffn, [&](int64_t i) {
+      SwiGlu(gate_up_.data() + i * 2 * ffn, ffn, activated_.row(i));
+      if (quantized()) activated_.Quantize(i);
+    });
+    Multiply(weights.down, activated_, rows, true, residual);
+    KeepResidual(feeding_);
   }
 
   // Normalises and rotates queries and keys of a row, scales the queries, stores keys and values.
-  void PlaceRow(const StepRow& row, int64_t r, int64_t layer) {
+  // A row that does not attend has no queries.
+  void PlaceRow(const StepRow& row, int64_t r, int64_t layer, bool attends) {
     const NativeLayer& weights = weights_.layers[layer];
     const int64_t heads = config_.num_heads, kv_heads = config_.num_kv_heads;
     const int64_t head_dim = config_.head_dim;
     float* const qkv = qkv_.data() + r * qkv_size();
     const float* const cos = cos_.data() + row.position * (head_dim / 2);
     const float* const sin = sin_.data() + row.position * (head_dim / 2);
-    for (int64_t h = 0; h < heads + kv_heads; ++h) {
+    for (int64_t h = attends ? 0 : heads; h < heads + kv_heads; ++h) {
       float* const head = qkv + h * head_dim;
       const std::vector<float>& norm = h < heads ? weights.q_norm : weights.k_norm;
       if (!norm.empty()) RmsNorm(head, norm.data(), config_.rms_norm_eps, head_dim, head);
       Rotate(cos, sin, head_dim, head);
     }
     const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)));
-    for (int64_t i = 0; i < heads * head_dim; ++i) qkv[i] *= scale;
+    if (attends) {
+      for (int64_t i = 0; i < heads * head_dim; ++i) qkv[i] *= scale;
+    }
     const RowPlacement& place = placements_[r];
     for (int64_t h = 0; h < kv_heads; ++h) {
       const float* const key = qkv + (heads + h) * head_dim;
@@ -284,13 +422,15 @@ class NativeBackbone final : public CachedBackbone {
 
   // Items are a row and some of its key-value heads: all of them where there are rows enough for
   // every thread, because the heads of a page lie behind each other.
-  void Attend(int64_t rows, int64_t layer) {
+  void Attend(const RowSet& set, int64_t layer) {
+    const int64_t rows = set.count;
     const int64_t kv_heads = config_.num_kv_heads, head_dim = config_.head_dim;
     const int64_t group = config_.num_heads / kv_heads;
     const int64_t parts = rows >= 2 * team_.threads()
                               ? 1
                               : std::min<int64_t>(kv_heads, static_cast<int64_t>(team_.threads()));
-    const int64_t keys = std::max<int64_t>(1, key_begin_.back() / rows * kPageRows);
+    const auto rows_of_step = static_cast<int64_t>(key_begin_.size()) - 1;
+    const int64_t keys = std::max<int64_t>(1, key_begin_.back() / rows_of_step * kPageRows);
     const int64_t work = keys * 2 * group * head_dim * kv_heads / parts;
     team_.ParallelFor(
         rows * parts, std::max<int64_t>(1, kPieceWork / work),
@@ -298,7 +438,7 @@ class NativeBackbone final : public CachedBackbone {
           std::vector<KeyPage>& pages = worker_pages_[worker];
           for (int64_t item = begin; item < end; ++item) {
             // Rows of one stream behind each other: they read the same keys.
-            const int64_t r = item % rows, part = item / rows;
+            const int64_t i = item % rows, part = item / rows, r = set.row(i);
             const int64_t h = kv_heads * part / parts;
             pages.clear();
             for (int64_t k = key_begin_[r]; k < key_begin_[r + 1]; ++k) {
@@ -311,7 +451,7 @@ class NativeBackbone final : public CachedBackbone {
                                        group,
                                        head_dim,
                                        value_stride_,
-                                       attended_.row(r) + h * group * head_dim,
+                                       attended_.row(i) + h * group * head_dim,
                                        kv_type_};
             Attention(heads, pages, scratch_.data() + worker * scratch_floats_);
           }
@@ -350,6 +490,8 @@ class NativeBackbone final : public CachedBackbone {
   ThreadTeam team_;
   TeamGovernor governor_;
   SystemClock clock_;
+  const std::shared_ptr<const GateRule> gates_;  // null: dense
+  const RouterExec router_exec_;
   const KvType kv_type_;
   const int64_t value_stride_;
   const int64_t page_entries_;     // of one layer
@@ -362,6 +504,11 @@ class NativeBackbone final : public CachedBackbone {
   std::vector<int64_t> key_begin_;             // [rows + 1] into key_pages_
   std::vector<float> hidden_, qkv_, gate_up_;  // [rows, ...]
   Inputs normed_, attended_, activated_, final_;
+  bool routed_ = false;  // some row may skip something
+  RowSet attending_, feeding_;
+  std::vector<float> residual_, queries_;  // of rows that were gathered
+  Inputs gathered_;
+  int64_t weight_bytes_read_ = 0;
   std::vector<float> scratch_;  // per thread
   int64_t scratch_floats_ = 0;
   std::vector<std::vector<KeyPage>> worker_pages_ =
@@ -400,6 +547,9 @@ absl::StatusOr<std::unique_ptr<Backbone>> MakeNativeBackbone(const ModelConfig& 
                                                              NativeWeights weights,
                                                              const BackendOptions& options) {
   DRAGOMAN_RETURN_IF_ERROR(CheckOptions(options));
+  if (options.gates != nullptr) {
+    DRAGOMAN_RETURN_IF_ERROR(CheckGateRule(*options.gates, config));
+  }
   const int threads = options.num_threads > 0
                           ? options.num_threads
                           : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));

@@ -7,7 +7,9 @@
 
 #include "base/status_macros.h"
 #include "model/kv_cache/cached_backbone.h"
+#include "model/routing/gates.h"
 #include "model/torch/blas_threads.h"
+#include "model/torch/router_tensors.h"
 #include "model/torch/torch_guard.h"
 #include "model/torch/transformer.h"
 #include "torch/torch.h"
@@ -43,6 +45,11 @@ class TorchBackbone final : public CachedBackbone {
       const auto tensor_options = torch::TensorOptions().dtype(dtype).device(device);
       keys_.push_back(torch::zeros({rows, config.num_kv_heads, config.head_dim}, tensor_options));
       values_.push_back(torch::zeros({rows, config.num_kv_heads, config.head_dim}, tensor_options));
+    }
+    if (options.gates != nullptr) {
+      if (const auto* router = std::get_if<Router>(options.gates.get())) {
+        router_ = MakeRouterTensors(*router, device);
+      }
     }
     if (options.poison_freed_pages) {
       cache_.SetPageReleased([this](PageId page) { Poison(page); });
@@ -103,6 +110,8 @@ class TorchBackbone final : public CachedBackbone {
     const AttentionPlan plan = PlanAttention(batch);
     const auto [cos, sin] = rotary_.Rows(positions.to(device_));
     const int64_t heads = config_.num_heads, kv_heads = config_.num_kv_heads;
+    std::vector<torch::Tensor> gates;  // of each layer, [rows, 2]
+    const ForwardOptions options = PlanGates(batch, &gates);
     const torch::Tensor hidden = RunTransformer(
         config_, weights_, tokens.to(device_),
         [&, cos = cos, sin = sin](int64_t layer, const torch::Tensor& qkv) {
@@ -110,7 +119,9 @@ class TorchBackbone final : public CachedBackbone {
           return Attend(plan, layer, qk.narrow(1, 0, heads), qk.narrow(1, heads, kv_heads),
                         qkv.narrow(1, heads + kv_heads, kv_heads));
         },
-        ForwardOptions{});
+        options);
+    WriteGates(gates, rows, output);
+    output->weight_bytes = weight_bytes();
     output->vocab_size = config_.vocab_size;
     output->logits.clear();
     if (wanted.empty()) return absl::OkStatus();
@@ -122,6 +133,57 @@ class TorchBackbone final : public CachedBackbone {
     const float* data = logits.data_ptr<float>();
     output->logits.assign(data, data + logits.numel());
     return absl::OkStatus();
+  }
+
+  // How the rows of a step skip; `record` gets the gates of each layer as the step runs. It must
+  // outlive the options.
+  ForwardOptions PlanGates(const StepBatch& batch, std::vector<torch::Tensor>* record) const {
+    ForwardOptions options;
+    const auto may_skip = [](const StepRow& row) { return row.group != RowGroup::kForced; };
+    if (options_.gates == nullptr || std::none_of(batch.rows.begin(), batch.rows.end(), may_skip)) {
+      return options;
+    }
+    const auto rows = static_cast<int64_t>(batch.rows.size());
+    // Listing the rows waits for the device; few rows are not worth that.
+    options.gather_rows = options_.router_exec == RouterExec::kGather ||
+                          (options_.router_exec == RouterExec::kAuto && device_.is_cpu());
+    if (router_.weight.defined()) {
+      torch::Tensor groups = torch::empty({rows}, torch::kInt64);
+      torch::Tensor offsets = torch::empty({rows}, torch::kFloat32);
+      for (int64_t i = 0; i < rows; ++i) {
+        groups.data_ptr<int64_t>()[i] = static_cast<int64_t>(batch.rows[i].group);
+        offsets.data_ptr<float>()[i] = batch.rows[i].skip_offset;
+      }
+      options.gates = [this, record, groups = groups.to(device_), offsets = offsets.to(device_)](
+                          int64_t layer, const torch::Tensor& x) {
+        record->push_back(ThresholdGates(router_, layer, x, groups, offsets, config_.rms_norm_eps));
+        return record->back();
+      };
+      return options;
+    }
+    options.gates = [this, record, &batch, rows](int64_t layer, const torch::Tensor&) {
+      torch::Tensor gates = torch::empty({rows, 2}, torch::kFloat32);
+      for (int64_t i = 0; i < rows; ++i) {
+        const uint8_t bits = GatesWithoutScores(*options_.gates, batch.rows[i], layer);
+        gates.data_ptr<float>()[2 * i] = (bits & kRunAttention) != 0 ? 1.0f : 0.0f;
+        gates.data_ptr<float>()[2 * i + 1] = (bits & kRunMlp) != 0 ? 1.0f : 0.0f;
+      }
+      record->push_back(gates.to(device_));
+      return record->back();
+    };
+    return options;
+  }
+
+  void WriteGates(const std::vector<torch::Tensor>& layers, int64_t rows,
+                  StepOutput* output) const {
+    output->gates.clear();
+    if (layers.empty()) return;
+    const torch::Tensor all = torch::stack(layers, 1).to(torch::kCPU).contiguous();
+    const float* gate = all.data_ptr<float>();  // [rows, layers, 2]
+    for (int64_t i = 0; i < rows * config_.num_layers; ++i, gate += 2) {
+      output->gates.push_back(
+          static_cast<uint8_t>((gate[0] > 0 ? kRunAttention : 0) | (gate[1] > 0 ? kRunMlp : 0)));
+    }
   }
 
   AttentionPlan PlanAttention(const StepBatch& batch) {
@@ -251,6 +313,7 @@ class TorchBackbone final : public CachedBackbone {
   const torch::Device device_;
   const TransformerWeights weights_;
   const RotaryTable rotary_;
+  RouterTensors router_;                      // undefined unless the gate rule is a router
   std::vector<torch::Tensor> keys_, values_;  // per layer
   std::vector<RowPlacement> placements_;
 };
@@ -284,6 +347,9 @@ absl::StatusOr<std::unique_ptr<Backbone>> CreateTorchBackbone(const ModelPackage
           return absl::UnimplementedError(absl::StrCat(
               "weights ", std::string(WeightTypeName(*options.weights)),
               ": the torch backend keeps what the package has; use the native backend"));
+        }
+        if (options.gates != nullptr) {
+          DRAGOMAN_RETURN_IF_ERROR(CheckGateRule(*options.gates, package.config()));
         }
         if (options.max_pages < 1)
           return absl::InvalidArgumentError("max_pages must be at least 1");

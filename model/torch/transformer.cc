@@ -38,6 +38,20 @@ torch::Tensor Dropout(const torch::Tensor& x, double rate) {
   return rate > 0 ? torch::dropout(x, rate, /*train=*/true) : x;
 }
 
+// x plus the branch f(input) for the rows whose gate is open. gates: [rows, 2] or undefined.
+template <typename Branch>
+torch::Tensor AddBranch(const torch::Tensor& x, const torch::Tensor& input,
+                        const torch::Tensor& gates, int64_t module, const ForwardOptions& options,
+                        const Branch& branch) {
+  if (!gates.defined()) return x + branch(input);
+  const torch::Tensor gate = gates.select(1, module);
+  if (gates.requires_grad()) return x + gate.unsqueeze(1) * branch(input);
+  if (!options.gather_rows) return torch::where(gate.unsqueeze(1) > 0, x + branch(input), x);
+  const torch::Tensor rows = gate.nonzero().squeeze(1);
+  if (rows.numel() == 0) return x;
+  return x.index_copy(0, rows, x.index_select(0, rows) + branch(input.index_select(0, rows)));
+}
+
 }  // namespace
 
 RotaryTable::RotaryTable(const ModelConfig& config, int64_t num_positions, torch::Dtype dtype,
@@ -97,6 +111,8 @@ torch::Tensor RunTransformer(const ModelConfig& config, const TransformerWeights
   torch::Tensor x = Dropout(torch::embedding(weights.embedding, tokens), options.dropout);
   for (size_t i = 0; i < weights.layers.size(); ++i) {
     const LayerWeights& layer = weights.layers[i];
+    const torch::Tensor gates =
+        options.gates ? options.gates(static_cast<int64_t>(i), x) : torch::Tensor();
     torch::Tensor qkv = ApplyLinear(layer.qkv, norm(x, layer.attention_norm), options)
                             .view({rows, heads + 2 * kv_heads, config.head_dim});
     if (config.qk_norm) {
@@ -106,16 +122,21 @@ torch::Tensor RunTransformer(const ModelConfig& config, const TransformerWeights
                        1);
     }
     const torch::Tensor attended = attend(static_cast<int64_t>(i), qkv);
-    x = x + Dropout(ApplyLinear(layer.output, attended, options), options.dropout);
-    const torch::Tensor gate_up = ApplyLinear(layer.gate_up, norm(x, layer.ffn_norm), options);
-    torch::Tensor activated;
-    if (options.fused) {
-      activated = FusedSwiGlu(gate_up);
-    } else {
-      const std::vector<torch::Tensor> halves = gate_up.chunk(2, 1);
-      activated = torch::silu(halves[0]) * halves[1];
-    }
-    x = x + Dropout(ApplyLinear(layer.down, activated, options), options.dropout);
+    x = AddBranch(x, attended, gates, 0, options, [&](const torch::Tensor& input) {
+      return Dropout(ApplyLinear(layer.output, input, options), options.dropout);
+    });
+    x = AddBranch(x, x, gates, 1, options, [&](const torch::Tensor& input) {
+      const torch::Tensor gate_up =
+          ApplyLinear(layer.gate_up, norm(input, layer.ffn_norm), options);
+      torch::Tensor activated;
+      if (options.fused) {
+        activated = FusedSwiGlu(gate_up);
+      } else {
+        const std::vector<torch::Tensor> halves = gate_up.chunk(2, 1);
+        activated = torch::silu(halves[0]) * halves[1];
+      }
+      return Dropout(ApplyLinear(layer.down, activated, options), options.dropout);
+    });
   }
   return norm(x, weights.final_norm);
 }

@@ -16,11 +16,18 @@ namespace dragoman::model {
 // rotation; returns [rows, heads * head_dim].
 using AttendFn = std::function<torch::Tensor(int64_t layer, const torch::Tensor& qkv)>;
 
+// Gates of one layer from its input x [rows, hidden]: [rows, 2] in fp32, 1 where a row executes
+// attention and MLP, 0 where it skips them. When they require gradients the branches are
+// multiplied by them, else a skipped row keeps its bits.
+using GateFn = std::function<torch::Tensor(int64_t layer, const torch::Tensor& x)>;
+
 struct ForwardOptions {
   bool bfloat16_products = false;  // matrix products in bf16, everything else in the weights' type
   bool fused = false;              // fused_ops.h: fp32 on the CPU only
   double dropout = 0;              // on both residual branches and the embeddings
   double adapter_dropout = 0;      // on the input of adapters
+  GateFn gates;                    // empty: every row executes everything
+  bool gather_rows = false;        // compute the rows of a branch that execute it, and no others
 };
 
 // cos and sin of rotary positions, made in fp64 and kept in fp32 (fp64 for fp64 weights).

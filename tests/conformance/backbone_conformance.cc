@@ -35,6 +35,17 @@ std::unique_ptr<Backbone> BackboneConformance::MakeBackbone(const ModelPackage& 
   return backbone.ok() ? *std::move(backbone) : nullptr;
 }
 
+std::unique_ptr<Backbone> BackboneConformance::MakeRouted(std::shared_ptr<const GateRule> rule,
+                                                          RouterExec exec) const {
+  BackendOptions options = GetParam().options;
+  options.max_pages = 1024;
+  options.gates = std::move(rule);
+  options.router_exec = exec;
+  absl::StatusOr<std::unique_ptr<Backbone>> backbone = GetParam().create(*package_, options);
+  EXPECT_TRUE(backbone.ok()) << backbone.status();
+  return backbone.ok() ? *std::move(backbone) : nullptr;
+}
+
 void BackboneConformance::Use(const TinyModelOptions& options, bool poison, size_t max_pages) {
   const std::string folder = folder_ / absl::StrCat("model", packages_++);
   const absl::Status made = MakeTinyPackage(folder, options);

@@ -1,6 +1,6 @@
 // Tests that every backbone must pass, whatever runs it: group positions (G), packed steps and the
-// cache (E), and logits of an independent implementation. A backbone's test program links the
-// library backbone_conformance whole and instantiates the suite:
+// cache (E), skip routing (R), and logits of an independent implementation. A backbone's test
+// program links the library backbone_conformance whole and instantiates the suite:
 //
 //   INSTANTIATE_TEST_SUITE_P(Torch, BackboneConformance, ::testing::Values(target), TargetName);
 #pragma once
@@ -55,6 +55,9 @@ class BackboneConformance : public ::testing::TestWithParam<ConformanceTarget> {
   void Use(const TinyModelOptions& options, bool poison = false, size_t max_pages = 512);
   std::unique_ptr<Backbone> MakeBackbone(const ModelPackage& package, bool poison = false,
                                          size_t max_pages = 512) const;
+  // A backbone over the package in use that skips under `rule` (null: dense).
+  std::unique_ptr<Backbone> MakeRouted(std::shared_ptr<const GateRule> rule,
+                                       RouterExec exec = RouterExec::kAuto) const;
   const ModelPackage& package() const { return *package_; }
   Backbone* backbone() const { return backbone_.get(); }
   int64_t vocab() const { return package_->config().vocab_size; }

@@ -1,6 +1,7 @@
 #include "tests/conformance/stream_driver.h"
 
 #include "gtest/gtest.h"
+#include "model/api/gate_rule.h"
 
 namespace dragoman::model {
 
@@ -14,6 +15,19 @@ StreamDriver::StreamDriver(Backbone* backbone, int32_t prompt, int32_t phi, int3
 
 StreamDriver::~StreamDriver() { EXPECT_TRUE(backbone_->Close(id_).ok()); }
 
+void StreamDriver::Route(float skip_offset, int32_t header, bool force_none) {
+  routed_ = true;
+  skip_offset_ = skip_offset;
+  header_ = header;
+  force_none_ = force_none;
+}
+
+RowGroup StreamDriver::GroupOf(Side side, int32_t index) const {
+  const int32_t first = side == Side::kSource ? prompt_ : header_;
+  if (!routed_ || (!force_none_ && index <= first)) return RowGroup::kForced;
+  return side == Side::kSource ? RowGroup::kSource : RowGroup::kTarget;
+}
+
 void StreamDriver::AddSource(const std::vector<TokenId>& tokens, StepBatch* batch) {
   for (const TokenId token : tokens) {
     StepRow row;
@@ -21,6 +35,8 @@ void StreamDriver::AddSource(const std::vector<TokenId>& tokens, StepBatch* batc
     row.stream = id_;
     row.side = Side::kSource;
     row.position = static_cast<int32_t>(source_.size());
+    row.group = GroupOf(Side::kSource, row.position);
+    row.skip_offset = skip_offset_;
     batch->rows.push_back(row);
     source_.push_back(token);
   }
@@ -34,12 +50,23 @@ void StreamDriver::AddTarget(TokenId token, int32_t src_vis, StepBatch* batch) {
   row.position = phi_ + static_cast<int32_t>(target_.size());
   row.src_vis = src_vis;
   row.want_logits = true;
+  row.group = GroupOf(Side::kTarget, static_cast<int32_t>(target_.size()));
+  row.skip_offset = skip_offset_;
   batch->rows.push_back(row);
   target_.push_back(token);
   visible_.push_back(src_vis);
 }
 
 void StreamDriver::TakeLogits(const StepBatch& batch, const StepOutput& output) {
+  const auto layers = static_cast<size_t>(backbone_->config().num_layers);
+  for (size_t r = 0; routed_ && r < batch.rows.size(); ++r) {
+    if (batch.rows[r].stream != id_) continue;
+    std::vector<uint8_t>& gates = gates_[static_cast<size_t>(batch.rows[r].side)];
+    // A step of forced rows alone has none.
+    for (size_t l = 0; l < layers; ++l) {
+      gates.push_back(output.gates.empty() ? kRunBoth : output.gates[r * layers + l]);
+    }
+  }
   size_t index = 0;
   for (const StepRow& row : batch.rows) {
     if (!row.want_logits) continue;

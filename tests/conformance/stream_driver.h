@@ -19,6 +19,10 @@ class StreamDriver {
   StreamDriver(const StreamDriver&) = delete;
   StreamDriver& operator=(const StreamDriver&) = delete;
 
+  // Rows from now on may skip modules: all but prompt, header and the first row of either group,
+  // or, with `force_none`, all. Before: every row is forced.
+  void Route(float skip_offset, int32_t header, bool force_none = false);
+
   StreamId id() const { return id_; }
   int32_t prompt() const { return prompt_; }
   const std::vector<TokenId>& source() const { return source_; }
@@ -26,6 +30,9 @@ class StreamDriver {
   const std::vector<int32_t>& visible() const { return visible_; }
   // Of every target row fed with want_logits, as it came back; empty for other rows.
   const std::vector<Logits>& logits() const { return logits_; }
+
+  // Gate bytes of the rows fed after Route(), source rows and target rows, [rows, layers].
+  const std::vector<uint8_t>& gates(Side side) const { return gates_[static_cast<size_t>(side)]; }
 
   // Adds rows to `batch` and notes them; Run() or TakeLogits() must follow.
   void AddSource(const std::vector<TokenId>& tokens, StepBatch* batch);
@@ -51,7 +58,13 @@ class StreamDriver {
   std::vector<TokenId> source_;
   std::vector<TokenId> target_;
   std::vector<int32_t> visible_;
+  RowGroup GroupOf(Side side, int32_t index) const;
+
   std::vector<Logits> logits_;
+  std::vector<uint8_t> gates_[2];
+  bool routed_ = false, force_none_ = false;
+  float skip_offset_ = 0;
+  int32_t header_ = 1;
 };
 
 // Feeds the target rows of a case one by one, source rows just before they become visible, and
