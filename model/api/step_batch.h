@@ -20,6 +20,15 @@ enum class Side : uint8_t { kSource = 0, kTarget = 1 };
 // rows, the first source and the first target row, all rows of a dense stream.
 enum class RowGroup : uint8_t { kForced = 0, kSource = 1, kTarget = 2 };
 
+// Groups of the rows of a routed stream, by their index on a side: of `prompt` prompt rows and
+// `header` header rows. The first row behind them is forced too; such rows act as attention sinks.
+constexpr RowGroup GroupOfSourceRow(int32_t index, int32_t prompt) {
+  return index <= prompt ? RowGroup::kForced : RowGroup::kSource;
+}
+constexpr RowGroup GroupOfTargetRow(int32_t index, int32_t header) {
+  return index <= header ? RowGroup::kForced : RowGroup::kTarget;
+}
+
 // Rows of one stream and side appear in append order; rows of both sides of a stream may share a
 // step. At each layer all keys and values of the step are written before any row attends, so a
 // target row may see source rows of the same step.

@@ -148,7 +148,7 @@ absl::Status CheckCoverage(std::vector<Entry>* entries, size_t data_bytes) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string_view> HeaderOf(std::string_view bytes) {
+absl::StatusOr<std::string_view> HeaderOf(std::string_view bytes, uint64_t max_bytes) {
   if (bytes.size() < kLengthBytes) {
     return absl::DataLossError(absl::StrCat("file of ", bytes.size(), " bytes has no header"));
   }
@@ -156,8 +156,8 @@ absl::StatusOr<std::string_view> HeaderOf(std::string_view bytes) {
   for (size_t i = 0; i < kLengthBytes; ++i) {
     length |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
   }
-  if (length > kMaxHeaderBytes) {
-    return absl::DataLossError(absl::StrCat("header length ", length, ", limit ", kMaxHeaderBytes));
+  if (length > max_bytes) {
+    return absl::DataLossError(absl::StrCat("header length ", length, ", limit ", max_bytes));
   }
   if (length > bytes.size() - kLengthBytes) {
     return absl::DataLossError(
@@ -181,7 +181,8 @@ int64_t TensorView::num_elements() const {
   return count;
 }
 
-absl::StatusOr<std::unique_ptr<SafetensorsFile>> SafetensorsFile::Open(const std::string& path) {
+absl::StatusOr<std::unique_ptr<SafetensorsFile>> SafetensorsFile::Open(const std::string& path,
+                                                                       uint64_t max_header_bytes) {
   absl::StatusOr<std::unique_ptr<MappedFile>> mapped = MappedFile::Open(path);
   if (!mapped.ok()) {
     // A folder or device in place of the file is as good as no file.
@@ -190,14 +191,14 @@ absl::StatusOr<std::unique_ptr<SafetensorsFile>> SafetensorsFile::Open(const std
   }
   std::unique_ptr<SafetensorsFile> file(new SafetensorsFile());
   file->file_ = *std::move(mapped);
-  const absl::Status status = file->Parse();
+  const absl::Status status = file->Parse(std::min(max_header_bytes, kMaxHeaderBytes));
   if (!status.ok()) return AddContext(status, path);
   return file;
 }
 
-absl::Status SafetensorsFile::Parse() {
+absl::Status SafetensorsFile::Parse(uint64_t max_header_bytes) {
   const std::string_view bytes = file_->bytes();
-  DRAGOMAN_ASSIGN_OR_RETURN(const std::string_view header, HeaderOf(bytes));
+  DRAGOMAN_ASSIGN_OR_RETURN(const std::string_view header, HeaderOf(bytes, max_header_bytes));
   const absl::StatusOr<Json> json =
       ParsePackageJson(header, {.max_bytes = kMaxHeaderBytes, .max_depth = 8});
   if (!json.ok()) return AddContext(json.status(), "header");

@@ -30,16 +30,19 @@ struct TensorView {
 class SafetensorsFile {
  public:
   // Errors: NotFound (also for a folder in place of a file); DataLoss with the reason (truncated,
-  // overlapping, gap, duplicate key, header over 100 MB, dtype unknown, shape and bytes disagree,
+  // overlapping, gap, duplicate key, header over 100 MB or `max_header_bytes`, dtype unknown, shape
+  // and bytes disagree,
   // ...); Unimplemented for the dtypes of the format that DType lacks.
-  static absl::StatusOr<std::unique_ptr<SafetensorsFile>> Open(const std::string& path);
+  static absl::StatusOr<std::unique_ptr<SafetensorsFile>> Open(const std::string& path,
+                                                               uint64_t max_header_bytes = 1ull
+                                                                                           << 40);
 
   const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
  private:
   SafetensorsFile() = default;
-  absl::Status Parse();
+  absl::Status Parse(uint64_t max_header_bytes);
 
   std::unique_ptr<MappedFile> file_;
   std::map<std::string, TensorView, std::less<>> tensors_;

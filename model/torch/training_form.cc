@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/status_macros.h"
+#include "model/api/step_batch.h"
 #include "model/torch/fused_ops.h"
 #include "model/torch/torch_guard.h"
 #include "torch/torch.h"
@@ -74,6 +75,8 @@ TrainingFormBatch BuildTrainingForm(const std::vector<const TrainingFormCase*>& 
   batch.positions = torch::zeros({batch.samples * columns}, torch::kInt64);
   batch.source_ends = torch::ones({batch.samples * columns}, torch::kInt32);
   batch.target_ends = torch::zeros({batch.samples * columns}, torch::kInt32);
+  batch.groups = torch::zeros({batch.samples * columns}, torch::kInt64);
+  int64_t* groups = batch.groups.data_ptr<int64_t>();
   int64_t* tokens = batch.tokens.data_ptr<int64_t>();
   int64_t* positions = batch.positions.data_ptr<int64_t>();
   int32_t* source_ends = batch.source_ends.data_ptr<int32_t>();
@@ -83,6 +86,7 @@ TrainingFormBatch BuildTrainingForm(const std::vector<const TrainingFormCase*>& 
       tokens[a] = one->source_side[a];
       positions[a] = static_cast<int64_t>(a);
       source_ends[a] = static_cast<int32_t>(a) + 1;
+      groups[a] = static_cast<int64_t>(GroupOfSourceRow(static_cast<int32_t>(a), one->prompt));
     }
     for (size_t b = 0; b < one->target_side.size(); ++b) {
       const size_t column = static_cast<size_t>(batch.source_columns) + b;
@@ -90,7 +94,9 @@ TrainingFormBatch BuildTrainingForm(const std::vector<const TrainingFormCase*>& 
       positions[column] = one->phi + static_cast<int64_t>(b);
       source_ends[column] = one->prompt + one->src_vis[b];
       target_ends[column] = static_cast<int32_t>(b) + 1;
+      groups[column] = static_cast<int64_t>(GroupOfTargetRow(static_cast<int32_t>(b), one->header));
     }
+    groups += columns;
     tokens += columns;
     positions += columns;
     source_ends += columns;

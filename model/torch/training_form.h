@@ -19,6 +19,7 @@ struct TrainingFormCase {
   std::vector<int32_t> src_vis;      // [target_side]
   int32_t prompt = 0;                // p
   int32_t phi = 0;
+  int32_t header = 1;  // h: first target-side rows, which never skip modules
 };
 
 // Padded tensors of a batch of samples. Rows are sample-major: sample s, column c is row
@@ -31,6 +32,7 @@ struct TrainingFormBatch {
   // a padding row sees one column, so that no row has an empty key set.
   torch::Tensor source_ends;  // int32 [samples * columns]
   torch::Tensor target_ends;  // int32 [samples * columns]
+  torch::Tensor groups;       // int64 [samples * columns]: RowGroup, forced for padding
 };
 TrainingFormBatch BuildTrainingForm(const std::vector<const TrainingFormCase*>& cases);
 

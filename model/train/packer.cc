@@ -12,6 +12,7 @@ TrainingFormCase MakeTrainingCase(const Sample& sample, const StreamLayout& layo
   TrainingFormCase one;
   one.prompt = static_cast<int32_t>(layout.prompt.size());
   one.phi = layout.phi;
+  one.header = static_cast<int32_t>(layout.target_header.size());
   one.source_side = layout.prompt;
   one.source_side.insert(one.source_side.end(), sample.source.begin(), sample.source.end());
   one.source_side.insert(one.source_side.end(), layout.source_end.begin(), layout.source_end.end());

@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 
+#include <array>
 #include <climits>
 #include <filesystem>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "model/package/package_writer.h"
 #include "model/torch/torch_guard.h"
 #include "model/train/blas_report.h"
+#include "model/train/router_run.h"
 #include "model/train/trainer.h"
 #include "model/train/validation.h"
 #include "torch/torch.h"
@@ -29,6 +31,7 @@ struct RunParts {
   PackageManifest manifest;
   std::vector<StreamLayout> layouts;  // by Sample::language
   TransformerWeights weights;
+  std::string base_digest;  // of the package that training starts from
 };
 
 StreamLayout LayoutOf(const PackageManifest& manifest, const std::string& language) {
@@ -55,6 +58,7 @@ absl::Status LoadBaseModel(const TrainConfig& config, RunParts* parts) {
   }
   parts->model = base->config();
   parts->manifest = base->manifest();
+  parts->base_digest = base->weights_digest();
   return GuardTorch("base model", [&]() -> absl::Status {
     DRAGOMAN_ASSIGN_OR_RETURN(parts->weights, LoadWeights(*base, torch::kFloat32, torch::kCPU));
     return absl::OkStatus();
@@ -176,6 +180,7 @@ struct Interval {
   TimePoint begin;
   int64_t steps = 0, tokens = 0, padded = 0, labels = 0;
   double loss = 0;
+  std::array<double, 2> skip_rate{};  // sums over the steps
 };
 
 void Report(const TrainConfig& config, const Trainer& trainer, const TrainingState& state,
@@ -192,6 +197,15 @@ void Report(const TrainConfig& config, const Trainer& trainer, const TrainingSta
       100.0 * (1.0 - static_cast<double>(interval.tokens) / static_cast<double>(interval.padded)),
       FormatDuration(left)));
   Json record = Json::object();
+  if (config.stage != "sft") {
+    const auto steps = static_cast<double>(interval.steps);
+    const std::array<double, 2> rates = {interval.skip_rate[0] / steps,
+                                         interval.skip_rate[1] / steps};
+    log->Line(
+        absl::StrFormat("  skipping %.3f of source rows, %.3f of target rows", rates[0], rates[1]));
+    record["skip_rate_source"] = rates[0];
+    record["skip_rate_target"] = rates[1];
+  }
   record["event"] = "progress";
   record["step"] = state.step;
   record["epoch"] = state.epoch;
@@ -263,10 +277,19 @@ absl::Status RunTraining(const TrainConfig& config, const RunOptions& options) {
   DRAGOMAN_ASSIGN_OR_RETURN(
       const std::unique_ptr<Validation> validation,
       Validation::Create(config, *parts.tokenizer, parts.shards.manifest.languages));
+  DRAGOMAN_ASSIGN_OR_RETURN(std::optional<Router> router,
+                            StartingRouter(config, parts.model, parts.base_digest));
+  const auto line = [&log](const std::string& text) { log.Line(text); };
+  if (config.stage == "calibrate") {
+    const std::string folder = config.output + "/package";
+    DRAGOMAN_RETURN_IF_ERROR(WriteRunPackage(config, parts, parts.weights, folder, true));
+    return AddCalibratedRouter(config, parts.layouts, validation->Samples(), *std::move(router),
+                               folder, line);
+  }
   DRAGOMAN_ASSIGN_OR_RETURN(
       const std::unique_ptr<Trainer> trainer,
       Trainer::Create(config, parts.model, &parts.shards.samples, parts.shards.manifest.corpora,
-                      parts.layouts, parts.weights));
+                      parts.layouts, parts.weights, std::move(router)));
   std::unique_ptr<DemonstrationIndex> demonstrations;
   if (config.demonstration_share > 0) {
     DRAGOMAN_ASSIGN_OR_RETURN(const DemonstrationSymbols symbols,
@@ -300,6 +323,7 @@ absl::Status RunTraining(const TrainConfig& config, const RunOptions& options) {
     interval.padded += step.padded_tokens;
     interval.labels += step.loss_tokens;
     interval.loss += step.loss_sum;
+    for (size_t g = 0; g < 2; ++g) interval.skip_rate[g] += step.skip_rate[g];
     if (state.step % config.log_every == 0) {
       Report(config, *trainer, state, step, interval, seconds_since(interval.begin), &log);
       state.loss_sum = 0;
@@ -326,7 +350,22 @@ absl::Status RunTraining(const TrainConfig& config, const RunOptions& options) {
     }
   }
   if (!saved) DRAGOMAN_RETURN_IF_ERROR(trainer->Save(checkpoints));
-  DRAGOMAN_RETURN_IF_ERROR(ExportRun(config, config.output + "/package", /*bfloat16=*/true));
+  if (config.stage != "sft" && state.step < config.max_steps) {
+    // Nothing to serve yet: thresholds are found at the end.
+    log.Line(absl::StrFormat("step %d saved", state.step));
+    return absl::OkStatus();
+  }
+  if (config.stage == "router") {
+    DRAGOMAN_RETURN_IF_ERROR(WriteRunPackage(config, parts, parts.weights,
+                                             config.output + "/package", /*bfloat16=*/true));
+  } else {
+    DRAGOMAN_RETURN_IF_ERROR(ExportRun(config, config.output + "/package", /*bfloat16=*/true));
+  }
+  if (config.stage != "sft") {
+    DRAGOMAN_RETURN_IF_ERROR(AddCalibratedRouter(config, parts.layouts, validation->Samples(),
+                                                 trainer->TrainedRouter(),
+                                                 config.output + "/package", line));
+  }
   log.Line(
       absl::StrFormat("step %d saved; package written to %s/package", state.step, config.output));
   return absl::OkStatus();

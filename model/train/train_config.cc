@@ -48,6 +48,19 @@ class FieldReader {
       out->push_back(value.get<std::string>());
     }
   }
+  void Ints(const std::string& field, std::optional<std::vector<int64_t>>* out) {
+    known_.insert(field);
+    if (!object_.is_object() || !object_.contains(field)) return;
+    out->emplace();
+    for (const Json& value : object_.at(field)) {
+      if (!value.is_number_unsigned()) {
+        Fail(absl::InvalidArgumentError(where_ + ": field \"" + field +
+                                        "\" must be a list of numbers"));
+        return;
+      }
+      (*out)->push_back(value.get<int64_t>());
+    }
+  }
   // An object field, read by `read` when present.
   void Object(const std::string& field,
               const std::function<absl::Status(const Json&, const std::string&)>& read) {
@@ -135,6 +148,16 @@ absl::Status ReadLora(const Json& json, const std::string& where, LoraConfig* lo
   return fields.Done();
 }
 
+absl::Status ReadRouter(const Json& json, const std::string& where, RouterConfig* router) {
+  FieldReader fields(json, where);
+  fields.Double("rho_source", &router->rho_source, 0, 0.95);
+  fields.Double("rho_target", &router->rho_target, 0, 0.95);
+  fields.Double("alpha", &router->alpha, 0, 1e6);
+  fields.Ints("exempt_layers", &router->exempt_layers);
+  fields.Int("calibration_rows", &router->calibration_rows, 1, 1 << 30);
+  return fields.Done();
+}
+
 absl::Status ReadPackage(const Json& json, const std::string& where, PackageText* package) {
   FieldReader fields(json, where);
   fields.String("name", &package->name);
@@ -171,6 +194,17 @@ absl::Status TrainConfig::Validate() const {
     return fail("optimizer.decay \"" + optimizer.decay +
                 "\" is unknown; use inverse_sqrt, linear, cosine or constant");
   }
+  if (stage != "sft" && stage != "router" && stage != "lora" && stage != "calibrate") {
+    return fail("stage \"" + stage + "\" is unknown; use sft, router, lora or calibrate");
+  }
+  if (stage != "sft") {
+    if (init_from.empty()) return fail("stage " + stage + " needs \"init_from\"");
+    if (dev_files.empty()) return fail("stage " + stage + " needs \"dev_files\" to calibrate with");
+  }
+  if (stage == "lora" && lora.rank == 0) return fail("stage lora needs \"lora.rank\"");
+  if ((stage == "router" || stage == "calibrate") && lora.rank > 0) {
+    return fail("stage " + stage + " trains no adapters; leave out \"lora\"");
+  }
   if (init_from.empty()) {
     if (lora.rank > 0) return fail("lora needs \"init_from\"");
     if (model.hidden_size == 0 || model.num_layers == 0 || model.num_heads == 0 ||
@@ -194,6 +228,7 @@ absl::StatusOr<TrainConfig> ReadTrainConfig(const std::string& path) {
   fields.String("data", &config.data);
   fields.String("output", &config.output);
   fields.String("init_from", &config.init_from);
+  fields.String("stage", &config.stage);
   fields.Int("phi", &config.phi, 0, 1 << 20);
   fields.Int("seed", &config.seed, 0, INT64_MAX);
   fields.Int("threads", &config.threads, 1, 1024);
@@ -223,6 +258,9 @@ absl::StatusOr<TrainConfig> ReadTrainConfig(const std::string& path) {
   });
   fields.Object("lora",
                 [&](const Json& j, const std::string& w) { return ReadLora(j, w, &config.lora); });
+  fields.Object("router", [&](const Json& j, const std::string& w) {
+    return ReadRouter(j, w, &config.router);
+  });
   fields.Object("package", [&](const Json& j, const std::string& w) {
     return ReadPackage(j, w, &config.package);
   });

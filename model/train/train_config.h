@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,15 @@ struct LoraConfig {
   double dropout = 0.05;
 };
 
+// Stages router, lora and calibrate (skip_routing.md section 5).
+struct RouterConfig {
+  double rho_source = 0.25, rho_target = 0.25;  // parameter-weighted skip rates asked for
+  double alpha = 0;                             // weight of the budgets; 0: layers / 4
+  // Layers that never skip; nothing: layer 0 of models with at most 12 layers.
+  std::optional<std::vector<int64_t>> exempt_layers;
+  int64_t calibration_rows = 50000;  // held-out rows, from dev_files
+};
+
 struct PackageText {  // goes into the exported package
   std::string name = "dragoman";
   std::string description;
@@ -38,8 +48,12 @@ struct PackageText {  // goes into the exported package
 };
 
 struct TrainConfig {
-  std::string data;       // prepared shards
-  std::string output;     // run folder: checkpoints, log, exported package
+  std::string data;    // prepared shards
+  std::string output;  // run folder: checkpoints, log, exported package
+  // "sft": the model, all weights or adapters. "router": a skip router for a model that stays as it
+  // is. "lora": adapters under the package's router, which stays as it is. "calibrate": thresholds
+  // of the package's router. All but the first need init_from and dev_files.
+  std::string stage = "sft";
   std::string init_from;  // package or Hugging Face folder; empty: from scratch
   ModelConfig model;      // from scratch only; vocabulary from the tokenizer
   int32_t phi = 0;
@@ -51,6 +65,7 @@ struct TrainConfig {
   ScheduleMix schedule;
   OptimizerConfig optimizer;
   LoraConfig lora;
+  RouterConfig router;
   size_t batch_tokens = 4096;  // padded tokens of a micro-batch
   int64_t accumulation = 2;    // micro-batches of an optimizer step
   int64_t max_steps = 1000;

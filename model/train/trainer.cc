@@ -11,9 +11,17 @@
 namespace dragoman::model {
 namespace {
 
-// Parameters that are trained: all of them, or the adapters only.
-std::vector<NamedParameter> TrainableParameters(const TransformerWeights& weights, bool lora) {
+// Parameters that are trained: all of the model, its adapters only, or those of the router.
+std::vector<NamedParameter> TrainableParameters(const TransformerWeights& weights, bool lora,
+                                                const RouterTensors* router) {
   std::vector<NamedParameter> trainable;
+  if (router != nullptr) {
+    for (NamedParameter& parameter : ListParameters(*router)) {
+      parameter.second.requires_grad_(true);
+      trainable.push_back(std::move(parameter));
+    }
+    return trainable;
+  }
   for (NamedParameter& parameter : ListParameters(weights)) {
     const bool adapter = parameter.first.find(".lora_") != std::string::npos;
     if (lora && !adapter) continue;
@@ -27,25 +35,33 @@ std::vector<NamedParameter> TrainableParameters(const TransformerWeights& weight
 
 Trainer::Trainer(const TrainConfig& config, const ModelConfig& model,
                  const std::vector<Sample>* samples, std::vector<StreamLayout> layouts,
-                 TransformerWeights weights)
+                 TransformerWeights weights, std::optional<Router> router)
     : config_(config),
       model_(model),
       samples_(samples),
       layouts_(std::move(layouts)),
       weights_(std::move(weights)),
       rotary_(model, model.max_positions, torch::kFloat32, torch::kCPU),
-      optimizer_(TrainableParameters(weights_, config.lora.rank > 0), config.optimizer) {
+      router_(std::move(router)),
+      router_tensors_(router_.has_value() ? MakeRouterTensors(*router_, torch::kCPU)
+                                          : RouterTensors()),
+      optimizer_(TrainableParameters(weights_, config.lora.rank > 0,
+                                     config.stage == "router" ? &router_tensors_ : nullptr),
+                 config.optimizer) {
   state_.seed = config.seed;
 }
 
-absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const TrainConfig& config,
-                                                         const ModelConfig& model,
-                                                         const std::vector<Sample>* samples,
-                                                         const std::vector<std::string>& corpora,
-                                                         std::vector<StreamLayout> layouts,
-                                                         TransformerWeights weights) {
-  std::unique_ptr<Trainer> trainer(
-      new Trainer(config, model, samples, std::move(layouts), std::move(weights)));
+absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(
+    const TrainConfig& config, const ModelConfig& model, const std::vector<Sample>* samples,
+    const std::vector<std::string>& corpora, std::vector<StreamLayout> layouts,
+    TransformerWeights weights, std::optional<Router> router) {
+  const bool routed = config.stage == "router" || config.stage == "lora";
+  if (routed != router.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("stage ", config.stage, routed ? " needs a router" : " takes no router"));
+  }
+  std::unique_ptr<Trainer> trainer(new Trainer(config, model, samples, std::move(layouts),
+                                               std::move(weights), std::move(router)));
   SampleStreamOptions& stream = trainer->stream_options_;
   stream.seed = config.seed;
   stream.batch_tokens = config.batch_tokens;
@@ -121,17 +137,10 @@ absl::StatusOr<StepResult> Trainer::TrainStep() {
       result.tokens += batch.tokens;
       result.padded_tokens += batch.form.samples * batch.form.columns;
     }
-    SftOptions options;
-    options.label_smoothing = config_.label_smoothing;
-    options.forward.bfloat16_products = config_.bfloat16;
-    options.forward.fused = config_.fused;
-    options.forward.dropout = config_.dropout;
-    options.forward.adapter_dropout = config_.lora.rank > 0 ? config_.lora.dropout : 0;
     optimizer_.ZeroGradients();
     for (const MicroBatch& batch : packed) {
-      const torch::Tensor loss = SftLossSum(model_, weights_, rotary_, batch, options);
-      result.loss_sum += loss.item<double>();
-      (loss / static_cast<double>(result.loss_tokens)).backward();
+      MicroBatchLoss(batch, result.loss_tokens, static_cast<int64_t>(packed.size()), &result)
+          .backward();
     }
     result.gradient_norm = optimizer_.ClipGradients();
     if (!std::isfinite(result.loss_sum) || !std::isfinite(result.gradient_norm)) {
@@ -150,8 +159,61 @@ absl::StatusOr<StepResult> Trainer::TrainStep() {
   });
 }
 
+torch::Tensor Trainer::MicroBatchLoss(const MicroBatch& batch, int64_t loss_tokens,
+                                      int64_t micro_batches, StepResult* result) {
+  const bool trains_router = config_.stage == "router";
+  SftOptions options;
+  options.label_smoothing = trains_router ? 0 : config_.label_smoothing;
+  options.forward.bfloat16_products = config_.bfloat16;
+  options.forward.fused = config_.fused;
+  options.forward.dropout = trains_router ? 0 : config_.dropout;
+  options.forward.adapter_dropout = config_.lora.rank > 0 ? config_.lora.dropout : 0;
+  if (!router_.has_value()) {
+    const torch::Tensor loss = SftLossSum(model_, weights_, rotary_, batch, options);
+    result->loss_sum += loss.item<double>();
+    return loss / static_cast<double>(loss_tokens);
+  }
+  const RouterSchedule schedule = RouterScheduleAt(config_.router, state_.step, config_.max_steps);
+  RowGates gates = trains_router
+                       ? RowGates::Noisy(router_tensors_, model_, batch.form.groups, schedule)
+                       : RowGates::Deterministic(router_tensors_, model_, batch.form.groups);
+  options.forward.gates = gates.function();
+  options.forward.gather_rows = !trains_router;
+  const torch::Tensor loss = SftLossSum(model_, weights_, rotary_, batch, options);
+  result->loss_sum += loss.item<double>();
+  torch::Tensor total = loss / static_cast<double>(loss_tokens);
+  const std::array<torch::Tensor, 2> rates = {gates.Rate(0), gates.Rate(1)};
+  const std::array<double, 2> values = {rates[0].item<double>(), rates[1].item<double>()};
+  const std::array<int64_t, 2> rows = {gates.rows(0), gates.rows(1)};
+  for (size_t g = 0; g < 2; ++g) {
+    result->skip_rate[g] += values[g] / static_cast<double>(micro_batches);
+  }
+  if (!trains_router) return total;
+  window_.Add(values, rows);
+  const double alpha = config_.router.alpha > 0 ? config_.router.alpha
+                                                : static_cast<double>(model_.num_layers) / 4.0;
+  for (size_t g = 0; g < 2; ++g) {
+    const double direction = window_.Direction(g, schedule.target_rate[g]);
+    if (rows[g] > 0 && direction != 0) {
+      total = total + alpha * direction / static_cast<double>(micro_batches) * rates[g];
+    }
+  }
+  return total;
+}
+
+Router Trainer::TrainedRouter() const {
+  Router router = *router_;
+  CopyRouterTensors(router_tensors_, &router);
+  return router;
+}
+
 std::vector<NamedParameter> Trainer::CheckpointTensors() const {
   std::vector<NamedParameter> tensors = ListParameters(weights_);
+  if (config_.stage == "router") {
+    // The model stays as it is.
+    tensors = ListParameters(router_tensors_);
+    tensors.push_back(window_.State());
+  }
   for (NamedParameter& moment : optimizer_.State()) tensors.push_back(std::move(moment));
   return tensors;
 }

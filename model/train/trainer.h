@@ -2,8 +2,10 @@
 // no files but checkpoints and no terminal. One thread only.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,7 @@
 #include "model/corpus/sample_stream.h"
 #include "model/train/checkpoint.h"
 #include "model/train/optimizer.h"
+#include "model/train/router_stage.h"
 #include "model/train/sft_stage.h"
 #include "model/train/train_config.h"
 
@@ -24,19 +27,19 @@ struct StepResult {
   int64_t padded_tokens = 0;
   double gradient_norm = 0;
   double learning_rate = 0;
+  std::array<double, 2> skip_rate{};  // parameter-weighted, source and target rows; with a router
 };
 
 class Trainer {
  public:
   // `samples` must outlive the trainer. `layouts` by Sample::language; `corpora` are the names that
-  // config.corpus_weights speaks of. Weights must be fp32 on the CPU.
+  // config.corpus_weights speaks of. Weights must be fp32 on the CPU. `router`: what stage router
+  // trains and what gates the rows of stage lora.
   // Errors: InvalidArgument (no sample fits, unknown corpus in corpus_weights).
-  static absl::StatusOr<std::unique_ptr<Trainer>> Create(const TrainConfig& config,
-                                                         const ModelConfig& model,
-                                                         const std::vector<Sample>* samples,
-                                                         const std::vector<std::string>& corpora,
-                                                         std::vector<StreamLayout> layouts,
-                                                         TransformerWeights weights);
+  static absl::StatusOr<std::unique_ptr<Trainer>> Create(
+      const TrainConfig& config, const ModelConfig& model, const std::vector<Sample>* samples,
+      const std::vector<std::string>& corpora, std::vector<StreamLayout> layouts,
+      TransformerWeights weights, std::optional<Router> router = {});
 
   // Samples get demonstrations from now on. `index` must outlive the trainer.
   void UseDemonstrations(const DemonstrationIndex* index, const DemonstrationSymbols& symbols);
@@ -51,6 +54,8 @@ class Trainer {
   // Mean loss per label over samples under one schedule, without dropout or smoothing.
   absl::StatusOr<double> DevLoss(const std::vector<Sample>& samples, const Schedule& schedule);
 
+  // The router with its trained values; only with one.
+  Router TrainedRouter() const;
   const TransformerWeights& weights() const { return weights_; }
   const ModelConfig& model() const { return model_; }
   TrainingState& state() { return state_; }
@@ -59,8 +64,12 @@ class Trainer {
 
  private:
   Trainer(const TrainConfig& config, const ModelConfig& model, const std::vector<Sample>* samples,
-          std::vector<StreamLayout> layouts, TransformerWeights weights);
+          std::vector<StreamLayout> layouts, TransformerWeights weights,
+          std::optional<Router> router);
   std::vector<NamedParameter> CheckpointTensors() const;
+  // Loss of one micro-batch as backward() takes it; adds to `result`.
+  torch::Tensor MicroBatchLoss(const MicroBatch& batch, int64_t loss_tokens, int64_t micro_batches,
+                               StepResult* result);
 
   const TrainConfig config_;
   const ModelConfig model_;
@@ -68,6 +77,9 @@ class Trainer {
   const std::vector<StreamLayout> layouts_;
   TransformerWeights weights_;
   RotaryTable rotary_;
+  std::optional<Router> router_;
+  RouterTensors router_tensors_;  // of router_
+  BudgetWindow window_;
   AdamW optimizer_;
   SampleStreamOptions stream_options_;
   const DemonstrationIndex* demonstrations_ = nullptr;

@@ -75,6 +75,14 @@ absl::StatusOr<std::unique_ptr<Validation>> Validation::Create(
   return validation;
 }
 
+std::vector<Sample> Validation::Samples() const {
+  std::vector<Sample> samples;
+  for (const DevSet& set : sets_) {
+    samples.insert(samples.end(), set.samples.begin(), set.samples.end());
+  }
+  return samples;
+}
+
 absl::StatusOr<std::vector<ValidationResult>> Validation::Run(const std::string& package_folder,
                                                               Trainer* trainer,
                                                               Clock* clock) const {

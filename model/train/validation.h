@@ -31,6 +31,8 @@ class Validation {
       const std::vector<std::string>& languages);
 
   bool empty() const { return sets_.empty(); }
+  // All development pairs as samples.
+  std::vector<Sample> Samples() const;
 
   // `package_folder` holds the weights to translate with; `trainer` gives the losses.
   absl::StatusOr<std::vector<ValidationResult>> Run(const std::string& package_folder,

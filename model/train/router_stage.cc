@@ -1,0 +1,208 @@
+#include "model/train/router_stage.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/random.h"
+#include "model/routing/skip_statistics.h"
+#include "torch/torch.h"
+
+namespace dragoman::model {
+namespace {
+
+constexpr int64_t kWindow = 8;
+constexpr double kDeadBand = 0.002;
+constexpr double kStartBias = 2.944;  // logit(0.95)
+constexpr double kCloseEnough = 0.003;
+constexpr double kOutOfReach = 0.02;
+
+int64_t GroupValue(size_t group) {
+  return static_cast<int64_t>(group == 0 ? RowGroup::kSource : RowGroup::kTarget);
+}
+
+// Two normal draws (Box and Muller 1958).
+float Normal(RandomStream* random) {
+  const double u = 1.0 - random->NextUnit(), v = random->NextUnit();
+  return static_cast<float>(std::sqrt(-2.0 * std::log(u)) * std::cos(2.0 * M_PI * v));
+}
+
+}  // namespace
+
+Router InitRouter(const RouterConfig& config, const ModelConfig& model, uint64_t seed) {
+  Router router;
+  router.num_layers = model.num_layers;
+  router.width = model.hidden_size;
+  const auto layers = static_cast<size_t>(model.num_layers);
+  const float scale = 0.1f / std::sqrt(static_cast<float>(model.hidden_size));
+  RandomStream random(seed, "router");
+  for (int64_t i = 0; i < model.num_layers * 2 * model.hidden_size; ++i) {
+    router.weight.push_back(scale * Normal(&random));
+  }
+  router.bias.assign(layers * 4, static_cast<float>(kStartBias));
+  router.exempt.assign(layers, 0);
+  if (config.exempt_layers.has_value()) {
+    for (const int64_t layer : *config.exempt_layers) {
+      router.exempt[static_cast<size_t>(layer)] = 1;
+    }
+  } else if (model.num_layers <= 12) {
+    router.exempt[0] = 1;
+  }
+  router.target_rate = {config.rho_source, config.rho_target};
+  return router;
+}
+
+RouterSchedule RouterScheduleAt(const RouterConfig& config, int64_t step, int64_t max_steps) {
+  const double t = static_cast<double>(step),
+               n = static_cast<double>(std::max<int64_t>(max_steps, 1));
+  RouterSchedule schedule;
+  schedule.temperature = 5.0 - 4.0 * t / std::max(n - 1.0, 1.0);
+  schedule.noise = t < 0.8 * n ? 1.0 : std::max(0.0, 1.0 - (t - 0.8 * n) / (0.2 * n));
+  const double risen = std::min(1.0, t / (0.3 * n));
+  schedule.target_rate = {config.rho_source * risen, config.rho_target * risen};
+  return schedule;
+}
+
+RowGates RowGates::Noisy(const RouterTensors& router, const ModelConfig& model,
+                         const torch::Tensor& groups, const RouterSchedule& schedule) {
+  return RowGates(router, model, groups, false, schedule);
+}
+
+RowGates RowGates::Deterministic(const RouterTensors& router, const ModelConfig& model,
+                                 const torch::Tensor& groups) {
+  return RowGates(router, model, groups, true, {});
+}
+
+GateFn RowGates::function() {
+  gates_.clear();
+  return [this](int64_t layer, const torch::Tensor& x) -> torch::Tensor {
+    torch::Tensor gates;
+    if (deterministic_ || router_.exempt[static_cast<size_t>(layer)] != 0) {
+      torch::NoGradGuard no_grad;
+      gates = ThresholdGates(router_, layer, x, groups_, {}, model_.rms_norm_eps);
+    } else {
+      const torch::Tensor z = RouterScoresOf(router_, layer, x, groups_, model_.rms_norm_eps);
+      const torch::Tensor u = torch::rand_like(z).clamp(1e-6, 1.0 - 1e-6);
+      const torch::Tensor noisy = z + schedule_.noise * (u / (1.0 - u)).log();
+      const torch::Tensor soft = torch::sigmoid(noisy / schedule_.temperature);
+      const torch::Tensor hard = (noisy > 0).to(torch::kFloat32);
+      const torch::Tensor forced =
+          (groups_ == static_cast<int64_t>(RowGroup::kForced)).unsqueeze(1);
+      gates = torch::where(forced, torch::ones_like(soft), hard + soft - soft.detach());
+    }
+    gates_.push_back(gates);
+    return gates;
+  };
+}
+
+torch::Tensor RowGates::SkipShares(size_t group) const {
+  const torch::Tensor in_group = (groups_ == GroupValue(group)).to(torch::kFloat32);
+  const torch::Tensor count = in_group.sum().clamp_min(1.0);
+  std::vector<torch::Tensor> layers;
+  for (const torch::Tensor& gates : gates_) {
+    layers.push_back(((1.0 - gates) * in_group.unsqueeze(1)).sum(0) / count);
+  }
+  return torch::stack(layers);
+}
+
+torch::Tensor RowGates::Rate(size_t group) const {
+  const LayerWeightCounts counts = CountLayerWeights(model_);
+  const torch::Tensor shares = SkipShares(group).mean(0);  // of attention, of MLP
+  return (shares[0] * counts.attention() + shares[1] * counts.mlp) / counts.all();
+}
+
+int64_t RowGates::rows(size_t group) const {
+  return (groups_ == GroupValue(group)).sum().item<int64_t>();
+}
+
+BudgetWindow::BudgetWindow() : window_(torch::zeros({2, kWindow, 2})) {}
+
+void BudgetWindow::Add(const std::array<double, 2>& rates, const std::array<int64_t, 2>& rows) {
+  torch::NoGradGuard no_grad;
+  window_.narrow(1, 0, kWindow - 1).copy_(window_.narrow(1, 1, kWindow - 1).clone());
+  for (int64_t g = 0; g < 2; ++g) {
+    const auto count = static_cast<double>(rows[static_cast<size_t>(g)]);
+    window_[g][kWindow - 1][0] = rates[static_cast<size_t>(g)] * count;
+    window_[g][kWindow - 1][1] = count;
+  }
+}
+
+double BudgetWindow::Mean(size_t group) const {
+  const torch::Tensor sums = window_[static_cast<int64_t>(group)].sum(0);
+  const double rows = sums[1].item<double>();
+  return rows > 0 ? sums[0].item<double>() / rows : 0.0;
+}
+
+double BudgetWindow::Direction(size_t group, double target) const {
+  const double difference = Mean(group) - target;
+  if (std::fabs(difference) < kDeadBand) return 0.0;
+  return difference > 0 ? 1.0 : -1.0;
+}
+
+absl::StatusOr<Calibration> CalibrateThresholds(
+    const ModelConfig& model, const TransformerWeights& weights, const RotaryTable& rotary,
+    const std::vector<MicroBatch>& batches, const ForwardOptions& forward,
+    const std::array<double, 2>& target, RouterTensors* router,
+    const std::function<void(const std::string&)>& progress) {
+  torch::NoGradGuard no_grad;
+  Calibration result;
+  const auto measure = [&] {
+    std::array<double, 2> skipped{}, rows{};
+    for (const MicroBatch& batch : batches) {
+      RowGates gates = RowGates::Deterministic(*router, model, batch.form.groups);
+      ForwardOptions options = forward;
+      options.gates = gates.function();
+      RunTrainingForm(model, weights, rotary, batch.form, options);
+      for (size_t g = 0; g < 2; ++g) {
+        const auto count = static_cast<double>(gates.rows(g));
+        skipped[g] += gates.Rate(g).item<double>() * count;
+        rows[g] += count;
+      }
+    }
+    ++result.forward_passes;
+    for (size_t g = 0; g < 2; ++g) result.rates[g] = rows[g] > 0 ? skipped[g] / rows[g] : 0.0;
+  };
+  for (int round = 0; round < 3; ++round) {
+    for (size_t g = 0; g < 2; ++g) {
+      measure();
+      // A bracket around the threshold in use, then halves of it.
+      double low = router->theta[static_cast<int64_t>(g)].item<double>(), high = low;
+      double width = round == 0 ? 1.0 : 0.25;
+      const auto set = [&](double theta) { router->theta[static_cast<int64_t>(g)] = theta; };
+      const bool too_few = result.rates[g] < target[g];
+      while (std::fabs(low + high) < 200 &&
+             (too_few ? result.rates[g] < target[g] - kCloseEnough
+                      : result.rates[g] > target[g] + kCloseEnough)) {
+        (too_few ? low : high) = too_few ? high : low;
+        set(too_few ? high += width : low -= width);
+        width *= 2;
+        measure();
+      }
+      for (int i = 0; i < 20 && std::fabs(result.rates[g] - target[g]) > kCloseEnough; ++i) {
+        const double middle = (low + high) / 2;
+        set(middle);
+        measure();
+        (result.rates[g] < target[g] ? low : high) = middle;
+      }
+      if (progress) {
+        progress(absl::StrFormat("calibration round %d, %s rows: theta %.3f skips %.3f of %.3f",
+                                 round + 1, g == 0 ? "source" : "target",
+                                 router->theta[static_cast<int64_t>(g)].item<double>(),
+                                 result.rates[g], target[g]));
+      }
+    }
+    if (std::fabs(result.rates[0] - target[0]) <= kCloseEnough &&
+        std::fabs(result.rates[1] - target[1]) <= kCloseEnough) {
+      break;
+    }
+  }
+  for (size_t g = 0; g < 2; ++g) {
+    if (std::fabs(result.rates[g] - target[g]) > kOutOfReach) {
+      return absl::FailedPreconditionError(absl::StrFormat(
+          "the thresholds reach a skip rate of %.3f, asked for %.3f; train the router longer",
+          result.rates[g], target[g]));
+    }
+  }
+  return result;
+}
+
+}  // namespace dragoman::model
