@@ -44,9 +44,14 @@ absl::Status ChannelOptions::Validate() const {
       keepalive_timeout.count() <= 0 || unary_deadline.count() <= 0) {
     return absl::InvalidArgumentError("the times of a channel must be positive");
   }
-  if (!insecure) {
-    return absl::UnimplementedError(
-        "this build speaks plain text only: ask for it with the insecure option");
+  if (cert_file.empty() != key_file.empty()) {
+    return absl::InvalidArgumentError("a certificate and its key are needed both or not at all");
+  }
+  if (insecure && !(ca_file.empty() && cert_file.empty())) {
+    return absl::InvalidArgumentError("plain text has no use for certificates");
+  }
+  if (insecure && !token_file.empty() && !IsLoopbackServer(server)) {
+    return absl::InvalidArgumentError("a token does not leave this host in plain text");
   }
   return absl::OkStatus();
 }

@@ -37,6 +37,10 @@ void AddChannelFlags(CLI::App* command, ChannelOptions* channel) {
       ->envname("DRAGOMAN_SERVER")
       ->capture_default_str();
   command->add_flag("--insecure", channel->insecure, "Plain text, no transport security");
+  command->add_option("--token-file", channel->token_file, "File with the bearer token");
+  command->add_option("--ca", channel->ca_file, "Authorities (PEM); default: those of the system");
+  command->add_option("--cert", channel->cert_file, "Certificate of this client (PEM)");
+  command->add_option("--key", channel->key_file, "Private key of --cert (PEM)");
 }
 
 void AddTranslateFlags(CLI::App* command, TranslateOptions* options) {

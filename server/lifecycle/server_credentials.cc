@@ -42,8 +42,10 @@ class TlsCredentials final : public grpc::ServerCredentials {
     const MutexLock lock(&mu_);
     if (current->generation == given_) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
     const grpc_ssl_pem_key_cert_pair pair{current->key.c_str(), current->chain.c_str()};
-    *config = grpc_ssl_server_certificate_config_create(
-        current->authorities.empty() ? nullptr : current->authorities.c_str(), &pair, 1);
+    // gRPC insists on authorities, also where it asks no client for a certificate.
+    const std::string& authorities =
+        current->authorities.empty() ? current->chain : current->authorities;
+    *config = grpc_ssl_server_certificate_config_create(authorities.c_str(), &pair, 1);
     given_ = current->generation;
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
   }

@@ -360,16 +360,15 @@ void DragomanServer::CheckCredentials() {
 
 void DragomanServer::CheckEngine() {
   const StepWatch* const watch = watched_.load();
-  if (watch == nullptr || stalled_.load() ||
-      watch->running() < seconds(options_.config.step_timeout_seconds)) {
-    return;
-  }
-  stalled_.store(true);
+  if (watch == nullptr || watch->running() < seconds(options_.config.step_timeout_seconds)) return;
+  if (stalled_.exchange(true)) return;  // told once
   options_.logger->Error("worker_stalled", {{"exit", kExitStalled}});
   DumpThreads(STDERR_FILENO);
   SetServing(false);
   admission_.StartDrain(options_.clock->Now());
-  for (const auto& session : table_.sessions()) {
+  // They stay: the engine still knows them, and its step may come to an end after all.
+  abandoned_ = table_.sessions();
+  for (const auto& session : abandoned_) {
     session->Abandon({ErrorReason::kWorkerStalled, "the compute step hangs", {}, {}});
   }
   // Statuses need a moment to leave.

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -113,6 +114,8 @@ class DragomanServer final : public EdgeStatsSource {
   std::unique_ptr<StepWatch> step_watch_;
   std::atomic<StepWatch*> watched_{nullptr};  // step_watch_ once the engine runs
   std::atomic<bool> stalled_{false};
+  std::vector<std::shared_ptr<Session>>
+      abandoned_;  // by the call of CheckEngine() that set stalled_
   std::unique_ptr<GrpcServer> grpc_;
   std::unique_ptr<AdminServer> admin_;
   std::unique_ptr<StopSequence> stop_;

@@ -358,6 +358,9 @@ void Session::Abandon(ServerError error) {
   state_ = SessionState::kClosing;
   end_ = EndReason::kFault;
   error_ = std::move(error);
+  // Should it come back after all. NotFound: it has ended there.
+  static_cast<void>(model_->engine->Remove(*sequence_, absl::CancelledError("session abandoned"),
+                                           /*close_open_segment=*/false));
   Handle(model::SequenceEnded{absl::InternalError("the engine does not answer")});
 }
 
