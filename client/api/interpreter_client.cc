@@ -30,6 +30,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(const ChannelOptions& options,
   const auto set_ms = [&arguments](const char* name, std::chrono::milliseconds value) {
     arguments.SetInt(name, static_cast<int>(value.count()));
   };
+  // A connection of its own, and so a fresh look at the addresses of a name.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // One retry rule for all: ours, in retry.h.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   set_ms(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, std::chrono::milliseconds(100));

@@ -59,6 +59,8 @@ void AddTranslateFlags(CLI::App* command, TranslateOptions* options) {
       ->capture_default_str();
   command->add_flag("--lines", options->lines,
                     "A line end also ends a segment (on when the source is typed)");
+  command->add_flag("--reconnect,!--no-reconnect", options->reconnect,
+                    "Go on in a new session when one breaks (on for standard input)");
   command->add_option("--label", options->label, "Label of the session in the server's logs");
   command->add_flag("--jsonl", options->jsonl, "Each event as JSON, one a line, nothing else");
   command->add_flag("--stamps", options->stamps,
