@@ -26,8 +26,16 @@ std::string_view HostPart(std::string_view address) {
 }  // namespace
 
 bool IsLoopbackServer(const std::string& server) {
-  const std::string_view host = HostPart(AddressPart(server));
-  return host == "localhost" || host == "::1" || host.substr(0, 4) == "127.";
+  std::string_view rest = AddressPart(server);
+  // A list of addresses: "ipv4:127.0.0.1:1,127.0.0.1:2".
+  if (rest.substr(0, 5) == "ipv4:" || rest.substr(0, 5) == "ipv6:") rest.remove_prefix(5);
+  while (true) {
+    const size_t comma = rest.find(',');
+    const std::string_view host = HostPart(rest.substr(0, comma));
+    if (host != "localhost" && host != "::1" && host.substr(0, 4) != "127.") return false;
+    if (comma == std::string_view::npos) return true;
+    rest.remove_prefix(comma + 1);
+  }
 }
 
 absl::Status ChannelOptions::Validate() const {

@@ -52,11 +52,12 @@ TEST(ChannelOptionsTest, RefusesTimesThatAreNotPositive) {
 }
 
 TEST(ChannelOptionsTest, KnowsLoopback) {
-  for (const char* server :
-       {"localhost:1", "127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "dns:///localhost:1"}) {
+  for (const char* server : {"localhost:1", "127.0.0.1:1", "127.9.9.9:1", "[::1]:1",
+                             "dns:///localhost:1", "ipv4:127.0.0.1:1,127.0.0.1:2"}) {
     EXPECT_TRUE(IsLoopbackServer(server)) << server;
   }
-  for (const char* server : {"example.org:1", "10.127.0.1:1", "[::2]:1", "localhost.example:1"}) {
+  for (const char* server : {"example.org:1", "10.127.0.1:1", "[::2]:1", "localhost.example:1",
+                             "ipv4:127.0.0.1:1,10.0.0.1:2"}) {
     EXPECT_FALSE(IsLoopbackServer(server)) << server;
   }
 }

@@ -334,7 +334,7 @@ TEST(CliProcessTest, V15_JsonLinesStayValidWhenTheServerFails) {
     session.SendStarted();
     return Refusal(grpc::StatusCode::INTERNAL, "COMPUTE_FAULT");
   });
-  const Result result = RunToEnd(Translate(breaking.address(), {"--jsonl"}), "x");
+  const Result result = RunToEnd(Translate(breaking.address(), {"--jsonl", "--no-reconnect"}), "x");
   EXPECT_EQ(result.code, 1);
   EXPECT_EQ(ParseLines(result.output).size(), 1u);
 }

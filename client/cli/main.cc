@@ -59,8 +59,13 @@ void AddTranslateFlags(CLI::App* command, TranslateOptions* options) {
       ->capture_default_str();
   command->add_flag("--lines", options->lines,
                     "A line end also ends a segment (on when the source is typed)");
-  command->add_flag("--reconnect,!--no-reconnect", options->reconnect,
-                    "Go on in a new session when one breaks (on for standard input)");
+  // Not one flag for both: CLI11 would turn "not said" into "no".
+  command->add_flag_callback(
+      "--reconnect", [options] { options->reconnect = true; },
+      "Go on in a new session when one breaks (default for standard input)");
+  command->add_flag_callback(
+      "--no-reconnect", [options] { options->reconnect = false; },
+      "End with the session (default for files)");
   command->add_option("--label", options->label, "Label of the session in the server's logs");
   command->add_flag("--jsonl", options->jsonl, "Each event as JSON, one a line, nothing else");
   command->add_flag("--stamps", options->stamps,
