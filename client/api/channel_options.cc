@@ -26,8 +26,16 @@ std::string_view HostPart(std::string_view address) {
 }  // namespace
 
 bool IsLoopbackServer(const std::string& server) {
-  const std::string_view host = HostPart(AddressPart(server));
-  return host == "localhost" || host == "::1" || host.substr(0, 4) == "127.";
+  std::string_view rest = AddressPart(server);
+  // A list of addresses: "ipv4:127.0.0.1:1,127.0.0.1:2".
+  if (rest.substr(0, 5) == "ipv4:" || rest.substr(0, 5) == "ipv6:") rest.remove_prefix(5);
+  while (true) {
+    const size_t comma = rest.find(',');
+    const std::string_view host = HostPart(rest.substr(0, comma));
+    if (host != "localhost" && host != "::1" && host.substr(0, 4) != "127.") return false;
+    if (comma == std::string_view::npos) return true;
+    rest.remove_prefix(comma + 1);
+  }
 }
 
 absl::Status ChannelOptions::Validate() const {
@@ -44,9 +52,14 @@ absl::Status ChannelOptions::Validate() const {
       keepalive_timeout.count() <= 0 || unary_deadline.count() <= 0) {
     return absl::InvalidArgumentError("the times of a channel must be positive");
   }
-  if (!insecure) {
-    return absl::UnimplementedError(
-        "this build speaks plain text only: ask for it with the insecure option");
+  if (cert_file.empty() != key_file.empty()) {
+    return absl::InvalidArgumentError("a certificate and its key are needed both or not at all");
+  }
+  if (insecure && !(ca_file.empty() && cert_file.empty())) {
+    return absl::InvalidArgumentError("plain text has no use for certificates");
+  }
+  if (insecure && !token_file.empty() && !IsLoopbackServer(server)) {
+    return absl::InvalidArgumentError("a token does not leave this host in plain text");
   }
   return absl::OkStatus();
 }

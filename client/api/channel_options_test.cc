@@ -25,11 +25,23 @@ TEST(ChannelOptionsTest, RefusesAServerWithoutAGoodPort) {
   }
 }
 
-TEST(ChannelOptionsTest, NeverFallsBackToPlainTextUnasked) {
-  ChannelOptions options = PlainText("localhost:8443");
-  options.insecure = false;
+TEST(ChannelOptionsTest, CredentialsHaveToFitTheTransport) {
+  ChannelOptions tls = PlainText("example.org:8443");
+  tls.insecure = false;
+  tls.token_file = "token";
+  tls.cert_file = "cert";
+  EXPECT_EQ(tls.Validate().code(), absl::StatusCode::kInvalidArgument);
+  tls.key_file = "key";
+  EXPECT_TRUE(tls.Validate().ok());
 
-  EXPECT_EQ(options.Validate().code(), absl::StatusCode::kUnimplemented);
+  ChannelOptions plain = PlainText("localhost:8443");
+  plain.token_file = "token";
+  EXPECT_TRUE(plain.Validate().ok());
+  plain.server = "example.org:8443";
+  EXPECT_EQ(plain.Validate().code(), absl::StatusCode::kInvalidArgument);
+  plain.token_file = "";
+  plain.ca_file = "ca";
+  EXPECT_EQ(plain.Validate().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(ChannelOptionsTest, RefusesTimesThatAreNotPositive) {
@@ -40,11 +52,12 @@ TEST(ChannelOptionsTest, RefusesTimesThatAreNotPositive) {
 }
 
 TEST(ChannelOptionsTest, KnowsLoopback) {
-  for (const char* server :
-       {"localhost:1", "127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "dns:///localhost:1"}) {
+  for (const char* server : {"localhost:1", "127.0.0.1:1", "127.9.9.9:1", "[::1]:1",
+                             "dns:///localhost:1", "ipv4:127.0.0.1:1,127.0.0.1:2"}) {
     EXPECT_TRUE(IsLoopbackServer(server)) << server;
   }
-  for (const char* server : {"example.org:1", "10.127.0.1:1", "[::2]:1", "localhost.example:1"}) {
+  for (const char* server : {"example.org:1", "10.127.0.1:1", "[::2]:1", "localhost.example:1",
+                             "ipv4:127.0.0.1:1,10.0.0.1:2"}) {
     EXPECT_FALSE(IsLoopbackServer(server)) << server;
   }
 }

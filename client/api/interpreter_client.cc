@@ -6,6 +6,7 @@
 
 #include "base/mutex.h"
 #include "base/status_macros.h"
+#include "client/api/credentials.h"
 #include "client/api/internal/grpc_status.h"
 #include "grpcpp/grpcpp.h"
 #include "proto/dragoman/v1/interpreter.grpc.pb.h"
@@ -13,11 +14,24 @@
 namespace dragoman::client {
 namespace {
 
-std::shared_ptr<grpc::Channel> MakeChannel(const ChannelOptions& options) {
+std::shared_ptr<grpc::ChannelCredentials> MakeCredentials(const ChannelOptions& options,
+                                                          const Credentials& credentials) {
+  if (options.insecure) return grpc::InsecureChannelCredentials();
+  grpc::SslCredentialsOptions ssl;
+  ssl.pem_root_certs = credentials.authorities;
+  ssl.pem_cert_chain = credentials.certificate;
+  ssl.pem_private_key = credentials.key;
+  return grpc::SslCredentials(ssl);
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(const ChannelOptions& options,
+                                           const Credentials& credentials) {
   grpc::ChannelArguments arguments;
   const auto set_ms = [&arguments](const char* name, std::chrono::milliseconds value) {
     arguments.SetInt(name, static_cast<int>(value.count()));
   };
+  // A connection of its own, and so a fresh look at the addresses of a name.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // One retry rule for all: ours, in retry.h.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   set_ms(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, std::chrono::milliseconds(100));
@@ -28,23 +42,29 @@ std::shared_ptr<grpc::Channel> MakeChannel(const ChannelOptions& options) {
   // A silent session has no data between pings; the default of 2 would end the pings.
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   if (IsLoopbackServer(options.server)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(options.server, grpc::InsecureChannelCredentials(), arguments);
+  // Every address of a name is used: a refusal by one replica is followed by a try at the next.
+  arguments.SetLoadBalancingPolicyName("round_robin");
+  return grpc::CreateCustomChannel(options.server, MakeCredentials(options, credentials),
+                                   arguments);
 }
 
 }  // namespace
 
 class InterpreterClient::Impl {
  public:
-  Impl(const ChannelOptions& options, const RetryOptions& retry, Clock* clock, uint64_t seed)
+  Impl(const ChannelOptions& options, const Credentials& credentials, const RetryOptions& retry,
+       Clock* clock, uint64_t seed)
       : options_(options),
+        token_(credentials.token),
         retry_(retry),
         clock_(clock),
         seed_(seed),
-        channel_(MakeChannel(options)),
+        channel_(MakeChannel(options, credentials)),
         stub_(v1::Interpreter::NewStub(channel_)) {}
 
   std::unique_ptr<TranslateStream> StartStream(const v1::StreamConfig& config,
-                                               const StreamOptions& options) {
+                                               StreamOptions options) {
+    options.token = token_;
     return std::make_unique<TranslateStream>(channel_, config, options, clock_, NextRandom());
   }
 
@@ -57,6 +77,7 @@ class InterpreterClient::Impl {
     while (true) {
       grpc::ClientContext context;
       context.set_deadline(std::chrono::system_clock::now() + options_.unary_deadline);
+      AddToken(token_, &context);
       response->Clear();
       const grpc::Status grpc_status = (stub_.get()->*method)(&context, request, response);
       CallStatus status = DecodeGrpcStatus(grpc_status, context);
@@ -75,6 +96,7 @@ class InterpreterClient::Impl {
   RandomStream NextRandom() { return RandomStream(seed_, "client-retry", 0, calls_.fetch_add(1)); }
 
   const ChannelOptions options_;
+  const std::string token_;
   const RetryOptions retry_;
   Clock* const clock_;
   const uint64_t seed_;
@@ -86,8 +108,9 @@ class InterpreterClient::Impl {
 absl::StatusOr<std::unique_ptr<InterpreterClient>> InterpreterClient::Create(
     const ChannelOptions& options, const RetryOptions& retry, Clock* clock, uint64_t seed) {
   DRAGOMAN_RETURN_IF_ERROR(options.Validate());
+  DRAGOMAN_ASSIGN_OR_RETURN(const Credentials credentials, LoadCredentials(options));
   return std::unique_ptr<InterpreterClient>(
-      new InterpreterClient(std::make_unique<Impl>(options, retry, clock, seed)));
+      new InterpreterClient(std::make_unique<Impl>(options, credentials, retry, clock, seed)));
 }
 
 InterpreterClient::InterpreterClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -20,7 +20,7 @@ class InterpreterClient {
   // Opens no connection yet: that happens with the first call.
   //   clock: outlives the client and its streams.
   //   seed: of the jitter between tries.
-  // Errors: those of ChannelOptions::Validate().
+  // Errors: those of ChannelOptions::Validate() and LoadCredentials().
   static absl::StatusOr<std::unique_ptr<InterpreterClient>> Create(const ChannelOptions& options,
                                                                    const RetryOptions& retry,
                                                                    Clock* clock, uint64_t seed);

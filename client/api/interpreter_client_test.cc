@@ -29,8 +29,14 @@ class InterpreterClientTest : public ::testing::Test {
 };
 
 TEST_F(InterpreterClientTest, RefusesBadOptions) {
-  EXPECT_EQ(InterpreterClient::Create({}, {}, &clock_, 1).status().code(),
-            absl::StatusCode::kUnimplemented);
+  ChannelOptions options;
+  options.cert_file = "a certificate without its key";
+  EXPECT_EQ(InterpreterClient::Create(options, {}, &clock_, 1).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  options.cert_file = "";
+  options.ca_file = "/nowhere/at/all.pem";
+  EXPECT_EQ(InterpreterClient::Create(options, {}, &clock_, 1).status().code(),
+            absl::StatusCode::kNotFound);
 }
 
 TEST_F(InterpreterClientTest, TranslatesAWholeText) {

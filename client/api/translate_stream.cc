@@ -204,6 +204,7 @@ void TranslateStream::Impl::StartAttempt() {
   writes_done_ = false;
   call_status_.reset();
   attempt_ = new Attempt(this);
+  AddToken(options_.token, attempt_->context.get());
   stub_->async()->StreamTranslate(attempt_->context.get(), attempt_);
   attempt_->AddHold();
   *attempt_->outgoing.mutable_config() = config_;

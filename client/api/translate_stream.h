@@ -29,6 +29,7 @@ struct StreamOptions {
   size_t max_queued_bytes = 65536;    // source that waits for the transport
   size_t max_read_ahead_events = 64;  // events that wait for Next(); then reading pauses
   RetryOptions retry;
+  std::string token;  // bearer token; InterpreterClient puts its own here
 };
 
 // How a session ended.

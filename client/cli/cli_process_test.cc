@@ -159,10 +159,12 @@ TEST(CliProcessTest, V15_Exit2_Usage) {
       {"translate", "-s", "en", "-t", "de", "--insecure", "--unknown-flag"},
       {"translate", "-s", "en", "-t", "de", "--insecure", "/nowhere/at/all.txt"},
       {"translate", "-s", "en", "-t", "de", "--insecure", "/"},
-      {"translate", "-s", "en", "-t", "de"},  // no transport security without saying so
+      {"translate", "-s", "en", "-t", "de", "--insecure", "--ca", "ca.pem"},
+      {"translate", "-s", "en", "-t", "de", "--ca", "/nowhere/at/all.pem"},
+      {"translate", "-s", "en", "-t", "de", "--insecure", "--token-file", "/nowhere/at/all"},
       {"translate", "-s", "en", "-t", "de", "--insecure", "--server", "no-port"},
       {"info", "--insecure", "--server", "host:99999"},
-      {"list-models"},
+      {"list-models", "--cert", "cert.pem"},
   };
   for (const Arguments& arguments : bad) {
     ChildOptions options;
@@ -332,7 +334,7 @@ TEST(CliProcessTest, V15_JsonLinesStayValidWhenTheServerFails) {
     session.SendStarted();
     return Refusal(grpc::StatusCode::INTERNAL, "COMPUTE_FAULT");
   });
-  const Result result = RunToEnd(Translate(breaking.address(), {"--jsonl"}), "x");
+  const Result result = RunToEnd(Translate(breaking.address(), {"--jsonl", "--no-reconnect"}), "x");
   EXPECT_EQ(result.code, 1);
   EXPECT_EQ(ParseLines(result.output).size(), 1u);
 }

@@ -37,6 +37,10 @@ void AddChannelFlags(CLI::App* command, ChannelOptions* channel) {
       ->envname("DRAGOMAN_SERVER")
       ->capture_default_str();
   command->add_flag("--insecure", channel->insecure, "Plain text, no transport security");
+  command->add_option("--token-file", channel->token_file, "File with the bearer token");
+  command->add_option("--ca", channel->ca_file, "Authorities (PEM); default: those of the system");
+  command->add_option("--cert", channel->cert_file, "Certificate of this client (PEM)");
+  command->add_option("--key", channel->key_file, "Private key of --cert (PEM)");
 }
 
 void AddTranslateFlags(CLI::App* command, TranslateOptions* options) {
@@ -55,6 +59,13 @@ void AddTranslateFlags(CLI::App* command, TranslateOptions* options) {
       ->capture_default_str();
   command->add_flag("--lines", options->lines,
                     "A line end also ends a segment (on when the source is typed)");
+  // Not one flag for both: CLI11 would turn "not said" into "no".
+  command->add_flag_callback(
+      "--reconnect", [options] { options->reconnect = true; },
+      "Go on in a new session when one breaks (default for standard input)");
+  command->add_flag_callback(
+      "--no-reconnect", [options] { options->reconnect = false; },
+      "End with the session (default for files)");
   command->add_option("--label", options->label, "Label of the session in the server's logs");
   command->add_flag("--jsonl", options->jsonl, "Each event as JSON, one a line, nothing else");
   command->add_flag("--stamps", options->stamps,

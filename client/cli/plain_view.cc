@@ -27,6 +27,8 @@ std::string GrowingView::OnEvent(const v1::StreamEvent& event, Duration /*elapse
     line_open_ = false;
     return "\n";
   }
+  // What was shown of an open segment cannot be taken back; its line begins again.
+  if (event.has_started()) return OnEnd();
   return "";
 }
 

@@ -18,7 +18,7 @@ constexpr size_t kReadAheadBytes = 16384;
 
 }  // namespace
 
-SourceFeeder::SourceFeeder(int fd, const SourceFeederOptions& options, TranslateStream* stream,
+SourceFeeder::SourceFeeder(int fd, const SourceFeederOptions& options, ResumingStream* stream,
                            SessionDisplay* display, Clock* clock)
     : fd_(fd), options_(options), stream_(stream), display_(display), clock_(clock) {
   if (options_.rate) pacer_.emplace(*options_.rate);

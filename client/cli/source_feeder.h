@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "base/clock.h"
-#include "client/api/translate_stream.h"
+#include "client/api/resuming_stream.h"
 #include "client/api/utf8_hold_back.h"
 #include "client/cli/session_display.h"
 #include "client/cli/wake_event.h"
@@ -26,7 +26,7 @@ struct SourceFeederOptions {
 class SourceFeeder {
  public:
   // All borrowed things outlive the feeder; `fd` is read and not closed.
-  SourceFeeder(int fd, const SourceFeederOptions& options, TranslateStream* stream,
+  SourceFeeder(int fd, const SourceFeederOptions& options, ResumingStream* stream,
                SessionDisplay* display, Clock* clock);
   // Stops, and waits for the thread.
   ~SourceFeeder();
@@ -48,7 +48,7 @@ class SourceFeeder {
 
   const int fd_;
   const SourceFeederOptions options_;
-  TranslateStream* const stream_;
+  ResumingStream* const stream_;
   SessionDisplay* const display_;
   Clock* const clock_;
   WakeEvent stop_;

@@ -88,6 +88,11 @@ std::string StampView::Final(const v1::SegmentFinal& final, Duration elapsed) {
 std::string StampView::OnEvent(const v1::StreamEvent& event, Duration elapsed) {
   if (event.has_delta()) return Writes(event.delta(), elapsed);
   if (event.has_segment_final()) return Final(event.segment_final(), elapsed);
+  if (event.has_started() && event.started().resumed()) {
+    words_written_ -= segment_words_written_;
+    segment_words_written_ = 0;
+    segment_text_.clear();
+  }
   return "";
 }
 

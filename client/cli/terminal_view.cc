@@ -75,6 +75,11 @@ std::string TerminalView::OnEvent(const v1::StreamEvent& event, Duration /*elaps
     unstable_ = event.delta().unstable();
     return Draw();
   }
+  if (event.has_started() && event.started().resumed()) {
+    stable_.clear();
+    unstable_.clear();
+    return Draw();
+  }
   if (!event.has_segment_final()) return "";
   const v1::SegmentFinal& final = event.segment_final();
   std::string out = Erase();

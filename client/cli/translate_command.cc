@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "client/api/interpreter_client.h"
+#include "client/api/resuming_stream.h"
 #include "client/cli/diagnostics.h"
 #include "client/cli/interrupt_watch.h"
 #include "client/cli/plain_view.h"
@@ -117,7 +118,7 @@ class SourceFile {
 class InterruptTarget {
  public:
   // Makes up for what came before.
-  void Attach(TranslateStream* stream, SourceFeeder* feeder) {
+  void Attach(ResumingStream* stream, SourceFeeder* feeder) {
     MutexLock lock(&mu_);
     stream_ = stream;
     feeder_ = feeder;
@@ -147,7 +148,7 @@ class InterruptTarget {
 
   Mutex mu_;
   int count_ ABSL_GUARDED_BY(mu_) = 0;
-  TranslateStream* stream_ ABSL_GUARDED_BY(mu_) = nullptr;
+  ResumingStream* stream_ ABSL_GUARDED_BY(mu_) = nullptr;
   SourceFeeder* feeder_ ABSL_GUARDED_BY(mu_) = nullptr;
 };
 
@@ -157,11 +158,17 @@ ExitCode UsageError(const absl::Status& status) {
 }
 
 // Shows events until the session ends. Returns false when the output went away.
-bool ShowSession(const TranslateOptions& options, TranslateStream* stream, SessionDisplay* display,
+bool ShowSession(const TranslateOptions& options, ResumingStream* stream, SessionDisplay* display,
                  SourceFeeder* feeder) {
   bool output_open = true;
   while (const std::optional<v1::StreamEvent> event = stream->Next()) {
-    if (event->has_started()) feeder->Start(HeartbeatPeriod(event->started().limits()));
+    if (event->has_started()) {
+      if (event->started().resumed()) {
+        PrintDiagnostic("resumed on a new session; the open segment is translated again");
+      } else {
+        feeder->Start(HeartbeatPeriod(event->started().limits()));
+      }
+    }
     if (event->has_notice()) PrintNotice(event->notice());
     if (event->has_ended() && options.stats) PrintStats(event->ended().usage());
     if (output_open && !display->ShowEvent(*event)) {
@@ -191,7 +198,22 @@ ExitCode RunTranslate(const TranslateOptions& options) {
                     (static_cast<uint64_t>(getpid()) << 32);
   auto client = InterpreterClient::Create(options.channel, RetryOptions{}, &clock, seed);
   if (!client.ok()) return UsageError(client.status());
-  const std::unique_ptr<TranslateStream> stream = (*client)->StartStream(*config, {});
+  ResumeOptions resume;
+  resume.reconnect = options.reconnect.value_or(options.file == "-");
+  // Each session has a channel of its own: names are looked up again, tokens read again.
+  uint64_t sessions = 0;
+  Mutex sessions_mu;
+  const auto open_session = [&]() -> std::unique_ptr<TranslateStream> {
+    uint64_t number = 0;
+    {
+      const MutexLock lock(&sessions_mu);
+      number = sessions++;
+    }
+    if (number == 0) return (*client)->StartStream(*config, {});
+    auto next = InterpreterClient::Create(options.channel, RetryOptions{}, &clock, seed + number);
+    return next.ok() ? (*next)->StartStream(*config, {}) : nullptr;
+  };
+  const auto stream = std::make_unique<ResumingStream>(open_session, resume, &clock);
   SessionDisplay display(MakeView(options, source_is_terminal), STDOUT_FILENO, &clock);
   SourceFeederOptions feeder_options;
   feeder_options.rate = options.rate;

@@ -23,6 +23,9 @@ struct TranslateOptions {
   bool jsonl = false;
   bool stamps = false;
   bool stats = false;
+  // Go on in a new session when one breaks. Unset: for standard input, not for files, which can be
+  // sent again.
+  std::optional<bool> reconnect;
   bool lines = false;  // a line feed ends a segment in auto mode
 };
 

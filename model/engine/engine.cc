@@ -224,6 +224,7 @@ bool EngineImpl::RunOneStep() {
     PublishStats();
     return had_commands;
   }
+  if (observer_ != nullptr) observer_->OnStepBegin();
   BuildBatch(plan_, open_, &batch_, &parts_);
 
   const TimePoint before_forward = clock_->Now();

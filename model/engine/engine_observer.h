@@ -20,6 +20,8 @@ struct StepFacts {
 class EngineObserver {
  public:
   virtual ~EngineObserver() = default;
+  // Before the forward of a step; OnStep() follows when the step is over.
+  virtual void OnStepBegin() {}
   virtual void OnStep(const StepFacts& facts) {}
   virtual void OnSegmentClosed(const SegmentClosed& segment) {}
   virtual void OnGuard(TargetGuard guard) {}

@@ -45,8 +45,18 @@ const std::vector<Setting>& Settings() {
       Text("listen", &C::listen, "address of the gRPC port; port 0: the system chooses"),
       Text("admin-listen", &C::admin_listen,
            "address of /metrics, /livez, /readyz, /configz; \"off\": none"),
+      Text("cert", &C::cert, "certificate chain (PEM), watched for changes"),
+      Text("key", &C::key, "private key of --cert (PEM)"),
+      Text("client-ca", &C::client_ca,
+           "authorities (PEM): clients need a certificate that one of them signed"),
+      Text("token-file", &C::token_file, "file of clients and hashes of their tokens"),
       Switch("insecure", &C::insecure, "serve plain text; only on loopback"),
       Switch("insecure-any", &C::insecure_any, "with --insecure: plain text on any address"),
+      Number("max-connections", &C::max_connections, "open connections; 0: no limit"),
+      Number("connections-per-peer", &C::connections_per_peer,
+             "open connections of one address; 0: no limit"),
+      Number("transport-megabytes", &C::transport_megabytes,
+             "memory of the transport; 0: a quarter of the memory limit"),
       Switch("reflection", &C::reflection, "serve gRPC reflection"),
       Text("port-file", &C::port_file, "file that gets the bound ports as JSON"),
       Text("model", &C::model, "folder of the model package"),
@@ -61,6 +71,12 @@ const std::vector<Setting>& Settings() {
       Number("slots", &C::slots, "streams served at once"),
       Number("queue-depth", &C::queue_depth, "streams that may wait for a slot"),
       Number("queue-wait-ms", &C::queue_wait_ms, "default wait for a slot; at most 30000"),
+      Number("streams-per-client", &C::streams_per_client,
+             "streams of one client at once; 0: no limit"),
+      Number("starts-per-second", &C::starts_per_second,
+             "streams that one client may start in a second; 0: no limit"),
+      Number("source-words-per-minute", &C::source_words_per_minute,
+             "source words of one client; 0: no limit"),
       Number("max-message-bytes", &C::max_message_bytes, "largest message"),
       Number("max-text-chunk-bytes", &C::max_text_chunk_bytes, "largest text chunk"),
       Number("max-audio-chunk-bytes", &C::max_audio_chunk_bytes, "largest audio chunk"),
@@ -79,6 +95,11 @@ const std::vector<Setting>& Settings() {
       Number("drain-seconds", &C::drain_seconds, "time for running streams after SIGTERM"),
       Number("drain-grace-seconds", &C::drain_grace_seconds,
              "still listening for this long after SIGTERM"),
+      Number("step-timeout-seconds", &C::step_timeout_seconds,
+             "a compute step that hangs for this long ends the process with 70; 0: never"),
+      Number(
+          "self-probe-seconds", &C::self_probe_seconds,
+          "time between dials of the own port; three failures end the process with 71; 0: never"),
       Text("instance", &C::instance, "name of this replica in logs and GetInfo"),
       Text("log-level", &C::log_level, "debug, info, warning, error or off"),
   };
@@ -169,11 +190,20 @@ absl::Status ServerConfig::Validate() const {
   if (admin_listen != "off") {
     DRAGOMAN_RETURN_IF_ERROR(ParseHostPort(admin_listen).status());
   }
-  if (!insecure) {
-    return absl::InvalidArgumentError(
-        "--insecure is needed: this build serves plain text only, TLS belongs to a proxy in front");
+  if (cert.empty() != key.empty()) {
+    return absl::InvalidArgumentError("--cert and --key are needed both or not at all");
   }
-  if (!insecure_any && !IsLoopback(address.host)) {
+  if (cert.empty() && !client_ca.empty()) {
+    return absl::InvalidArgumentError("--client-ca needs --cert and --key");
+  }
+  if (!cert.empty() && (insecure || insecure_any)) {
+    return absl::InvalidArgumentError("--insecure and --cert exclude each other");
+  }
+  if (cert.empty() && !insecure) {
+    return absl::InvalidArgumentError(
+        "--cert and --key are needed, or --insecure for plain text on loopback");
+  }
+  if (cert.empty() && !insecure_any && !IsLoopback(address.host)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--listen=", listen, " is not loopback: plain text there needs --insecure-any"));
   }
@@ -208,6 +238,11 @@ absl::Status ServerConfig::Validate() const {
   DRAGOMAN_RETURN_IF_ERROR(InRange("config-seconds", config_seconds, 1, 3600));
   DRAGOMAN_RETURN_IF_ERROR(InRange("max-concurrent-streams", max_concurrent_streams, 1, 65536));
   DRAGOMAN_RETURN_IF_ERROR(InRange("max-metadata-bytes", max_metadata_bytes, 1024, 1u << 20));
+  DRAGOMAN_RETURN_IF_ERROR(InRange("max-connections", max_connections, 0, 1u << 20));
+  DRAGOMAN_RETURN_IF_ERROR(InRange("connections-per-peer", connections_per_peer, 0, 1u << 20));
+  DRAGOMAN_RETURN_IF_ERROR(InRange("transport-megabytes", transport_megabytes, 0, 1u << 20));
+  DRAGOMAN_RETURN_IF_ERROR(InRange("step-timeout-seconds", step_timeout_seconds, 0, 3600));
+  DRAGOMAN_RETURN_IF_ERROR(InRange("self-probe-seconds", self_probe_seconds, 0, 3600));
   DRAGOMAN_RETURN_IF_ERROR(InRange("drain-seconds", drain_seconds, 0, kDay));
   return InRange("drain-grace-seconds", drain_grace_seconds, 0, 3600);
 }

@@ -16,8 +16,15 @@ struct ServerConfig {
   // network
   std::string listen = "127.0.0.1:8443";        // port 0: the system chooses
   std::string admin_listen = "127.0.0.1:9464";  // "off": no admin port
-  bool insecure = false;                        // plain text; needed until TLS is there
+  std::string cert;                             // PEM chain; empty: plain text
+  std::string key;                              // PEM
+  std::string client_ca;                        // PEM; set: clients need a certificate
+  std::string token_file;                       // set: clients need a token
+  bool insecure = false;                        // plain text, wanted
   bool insecure_any = false;                    // plain text beyond loopback
+  uint32_t max_connections = 4096;              // 0: no limit
+  uint32_t connections_per_peer = 64;           // 0: no limit
+  uint32_t transport_megabytes = 0;             // 0: a quarter of the memory limit
   bool reflection = true;
   std::string port_file;  // gets the bound ports as JSON
   // model
@@ -32,6 +39,9 @@ struct ServerConfig {
   uint32_t slots = 64;
   uint32_t queue_depth = 64;
   uint32_t queue_wait_ms = 2000;
+  uint32_t streams_per_client = 32;      // 0: no limit, as for the next two
+  uint32_t starts_per_second = 20;       // of one client
+  uint32_t source_words_per_minute = 0;  // of one client
   // limits
   uint32_t max_message_bytes = 262144;
   uint32_t max_text_chunk_bytes = 16384;
@@ -51,7 +61,9 @@ struct ServerConfig {
   // life
   uint32_t drain_seconds = 600;
   uint32_t drain_grace_seconds = 10;
-  std::string instance;  // replica name in logs and GetInfo
+  uint32_t step_timeout_seconds = 20;  // 0: no watchdog
+  uint32_t self_probe_seconds = 10;    // 0: no self probe
+  std::string instance;                // replica name in logs and GetInfo
   std::string log_level = "info";
 
   // Errors: InvalidArgument with the name of the setting and its limits.

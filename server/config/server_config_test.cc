@@ -92,6 +92,27 @@ TEST(ServerConfigTest, PlainTextNeedsInsecureAndStaysOnLoopback) {
   EXPECT_TRUE(config.Validate().ok());
 }
 
+TEST(ServerConfigTest, CertificatesReplaceInsecureAndServeAnyAddress) {
+  ServerConfig config = Valid();
+  config.listen = "0.0.0.0:8443";
+  config.cert = "cert.pem";
+  config.key = "key.pem";
+  EXPECT_FALSE(config.Validate().ok()) << "both --insecure and --cert";
+  config.insecure = false;
+  EXPECT_TRUE(config.Validate().ok()) << config.Validate();
+  config.client_ca = "ca.pem";
+  EXPECT_TRUE(config.Validate().ok()) << config.Validate();
+  config.key.clear();
+  EXPECT_FALSE(config.Validate().ok());
+
+  config = Valid();
+  config.client_ca = "ca.pem";
+  EXPECT_FALSE(config.Validate().ok()) << "client certificates without TLS";
+  config = Valid();
+  config.token_file = "clients";  // a proxy in front may do the TLS
+  EXPECT_TRUE(config.Validate().ok()) << config.Validate();
+}
+
 TEST(ServerConfigTest, ValidateNamesLimits) {
   ServerConfig config = Valid();
   config.queue_wait_ms = 30001;

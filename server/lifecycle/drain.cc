@@ -40,6 +40,7 @@ StopSequence::Result StopSequence::Run() {
     const MutexLock lock(&mu_);
     clock_->WaitUntil(&mu_, &changed_, begin + options_.grace, [this] { return requests_ > 1; });
   }
+  hooks_.stop_listening();
   const TimePoint last_call = std::max(begin + options_.grace, end - options_.last_call);
   const auto interrupted = [this] { return cut(); };
   Result result;

@@ -19,6 +19,7 @@ struct DrainHooks {
   std::function<void()> stop_serving;                  // health, readiness
   std::function<void(TimePoint end)> refuse_new;       // admission
   std::function<void(Duration left)> notify_sessions;  // NOTICE_DRAINING
+  std::function<void()> stop_listening;                // after the grace: GOAWAY, listener closed
   // Waits until no session is left, the deadline, or `interrupted()`; true when none is left.
   std::function<bool(TimePoint deadline, const std::function<bool()>& interrupted)> wait_sessions;
   std::function<size_t()> close_sessions;  // END_DRAIN; how many there were

@@ -26,6 +26,7 @@ class Recorder {
     hooks.notify_sessions = [this](Duration left) {
       Note("notify " + std::to_string(std::chrono::duration_cast<seconds>(left).count()));
     };
+    hooks.stop_listening = [this] { Note("stop_listening"); };
     hooks.wait_sessions = [this](TimePoint deadline, const std::function<bool()>& interrupted) {
       const MutexLock lock(&mu_);
       waiting_ = true;
@@ -87,7 +88,8 @@ TEST(StopSequenceTest, IdleReplicaPassesAllSteps) {
   const auto result = stop.Run();
 
   EXPECT_TRUE(result.drained);
-  EXPECT_THAT(recorder.notes(), ElementsAre("stop_serving", "refuse_new", "notify 30"));
+  EXPECT_THAT(recorder.notes(),
+              ElementsAre("stop_serving", "refuse_new", "notify 30", "stop_listening"));
 }
 
 TEST(StopSequenceTest, SessionsThatEndInTimeAreNotClosed) {
@@ -120,7 +122,8 @@ TEST(StopSequenceTest, SessionsThatStayAreClosedBeforeTheEnd) {
   recorder.AwaitWaiting();
 
   clock.Advance(seconds(27));
-  EXPECT_THAT(recorder.notes(), ElementsAre("stop_serving", "refuse_new", "notify 30"));
+  EXPECT_THAT(recorder.notes(),
+              ElementsAre("stop_serving", "refuse_new", "notify 30", "stop_listening"));
   clock.Advance(seconds(1));
   thread.join();
 

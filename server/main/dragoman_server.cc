@@ -1,7 +1,10 @@
 #include "server/main/dragoman_server.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
+#include <variant>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -9,6 +12,9 @@
 #include "google/protobuf/stubs/logging.h"
 #include "model/engine/token_traits.h"
 #include "model/policy/policy.h"
+#include "server/lifecycle/memory_limit.h"
+#include "server/lifecycle/thread_dump.h"
+#include "server/rpc/caller.h"
 #include "server/rpc/interpreter_service.h"
 
 namespace dragoman::server {
@@ -20,6 +26,14 @@ using std::chrono::seconds;
 constexpr size_t kPendingMarks = 4096;
 // Calls that are not sessions (health watches) are cut after this at the very end.
 constexpr Duration kShutdownPatience = std::chrono::milliseconds(500);
+constexpr std::chrono::milliseconds kProbePatience{5000};
+constexpr Duration kWatchInterval = seconds(1);
+constexpr Duration kStallPatience = seconds(2);
+
+int64_t SecondsSinceEpoch() {
+  return std::chrono::duration_cast<seconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
 
 SessionLimits SessionLimitsOf(const ServerConfig& config) {
   SessionLimits limits;
@@ -80,7 +94,8 @@ DragomanServer::DragomanServer(const Options& options)
     : options_(options),
       admission_({options.config.slots, options.config.queue_depth}, options.clock),
       telemetry_({&admission_, &table_, &catalog_, options.build.version, options.build.commit}),
-      delivery_(options.clock) {
+      delivery_(options.clock),
+      quotas_(options.clock) {
   stop_ = std::make_unique<StopSequence>(
       options_.clock,
       DrainOptions{seconds(options_.config.drain_grace_seconds),
@@ -92,8 +107,24 @@ DragomanServer::DragomanServer(const Options& options)
 absl::StatusOr<std::unique_ptr<DragomanServer>> DragomanServer::Start(const Options& options) {
   DRAGOMAN_RETURN_IF_ERROR(options.config.Validate());
   std::unique_ptr<DragomanServer> server(new DragomanServer(options));
+  DRAGOMAN_RETURN_IF_ERROR(server->LoadCredentials());
   DRAGOMAN_RETURN_IF_ERROR(server->Listen());
+  server->StartTasks();
   return server;
+}
+
+absl::Status DragomanServer::LoadCredentials() {
+  const ServerConfig& config = options_.config;
+  RegistryOptions registry;
+  registry.token_file = config.token_file;
+  registry.client_certificates = !config.client_ca.empty();
+  registry.default_quota = {config.streams_per_client, config.starts_per_second,
+                            config.source_words_per_minute};
+  DRAGOMAN_ASSIGN_OR_RETURN(clients_, ClientRegistry::Create(registry, &SecondsSinceEpoch));
+  if (config.cert.empty()) return absl::OkStatus();
+  DRAGOMAN_ASSIGN_OR_RETURN(certificates_,
+                            CertificateStore::Create({config.cert, config.key, config.client_ca}));
+  return absl::OkStatus();
 }
 
 absl::Status DragomanServer::Listen() {
@@ -110,15 +141,27 @@ absl::Status DragomanServer::Listen() {
   parts.admission = &admission_;
   parts.table = &table_;
   parts.catalog = &catalog_;
+  parts.clients = clients_.get();
+  parts.quotas = &quotas_;
 
   GrpcServerOptions grpc_options;
-  grpc_options.listen = options_.config.listen;
+  DRAGOMAN_ASSIGN_OR_RETURN(const HostPort address, ParseHostPort(options_.config.listen));
+  grpc_options.accept.host = address.host;
+  grpc_options.accept.port = address.port;
+  grpc_options.accept.max_connections = options_.config.max_connections;
+  grpc_options.accept.connections_per_peer = options_.config.connections_per_peer;
+  grpc_options.certificates = certificates_;
+  const size_t megabytes = options_.config.transport_megabytes;
+  grpc_options.transport_bytes = megabytes > 0 ? megabytes << 20 : MemoryLimitBytes() / 4;
   grpc_options.reflection = options_.config.reflection;
   grpc_options.max_message_bytes = options_.config.max_message_bytes;
   grpc_options.max_concurrent_streams = options_.config.max_concurrent_streams;
   grpc_options.max_metadata_bytes = options_.config.max_metadata_bytes;
   grpc_options.health_services = {kInterpreterServiceName};
-  DRAGOMAN_ASSIGN_OR_RETURN(grpc_, GrpcServer::Start(grpc_options, MakeInterpreterService(parts)));
+  DRAGOMAN_ASSIGN_OR_RETURN(
+      grpc_, GrpcServer::Start(grpc_options, MakeInterpreterService(parts), options_.clock,
+                               [this](AcceptLoop::Refusal refusal) { OnRefused(refusal); }));
+  telemetry_.SetEdge(this);
   if (options_.config.admin_listen != "off") {
     DRAGOMAN_ASSIGN_OR_RETURN(
         admin_, AdminServer::Start(
@@ -151,10 +194,12 @@ absl::Status DragomanServer::LoadModel(const ModelLoader& loader) {
   model::TokenTraits traits =
       model::MakeTokenTraits(*parts.model.tokenizer, shape.vocab_size, parts.end_of_target);
   engine_observer_ = telemetry_.EngineObserverFor(parts.model.name, shape.num_layers);
+  step_watch_ = std::make_unique<StepWatch>(options_.clock, engine_observer_.get());
   DRAGOMAN_ASSIGN_OR_RETURN(
       parts.model.engine,
       model::Engine::Create(engine_options, std::move(parts.backbone), std::move(traits),
-                            options_.clock, engine_observer_.get()));
+                            options_.clock, step_watch_.get()));
+  watched_.store(step_watch_.get());
   parts.model.engine->Start();
   DRAGOMAN_RETURN_IF_ERROR(WarmUp(parts.model));
   const auto model = std::make_shared<const ServedModel>(std::move(parts.model));
@@ -206,6 +251,11 @@ DrainHooks DragomanServer::Hooks() {
   hooks.notify_sessions = [this](Duration left) {
     for (const auto& session : table_.sessions()) session->NoticeDraining(left);
   };
+  hooks.stop_listening = [this] {
+    // A closed listener answers no probe.
+    if (probe_task_ != nullptr) probe_task_->Stop();
+    grpc_->StopListening();
+  };
   hooks.wait_sessions = [this](TimePoint deadline, const std::function<bool()>& interrupted) {
     return table_.WaitUntilEmpty(options_.clock, deadline, interrupted);
   };
@@ -231,7 +281,108 @@ StopSequence::Result DragomanServer::Run() {
   return result;
 }
 
+void DragomanServer::OnRefused(AcceptLoop::Refusal refusal) {
+  const char* reason = "total";
+  if (refusal == AcceptLoop::Refusal::kDescriptors) reason = "fd";
+  if (refusal == AcceptLoop::Refusal::kPeer) reason = "peer";
+  telemetry_.server_observer()->OnConnectionRefused(reason);
+}
+
+EdgeStats DragomanServer::edge_stats() const {
+  EdgeStats stats;
+  stats.connections = grpc_->connections();
+  if (certificates_ != nullptr) {
+    stats.certificate_end =
+        std::chrono::system_clock::time_point(seconds(certificates_->current()->not_after));
+  }
+  return stats;
+}
+
+void DragomanServer::StartTasks() {
+  const ServerConfig& config = options_.config;
+  self_probe_ = std::make_unique<SelfProbe>(
+      [this] { return grpc_->Probe(kProbePatience); },
+      [this](const absl::Status& status) {
+        telemetry_.server_observer()->OnSelfProbeFailure();
+        options_.logger->Warning("self_probe_failed", {{"status", std::string(status.ToString())}});
+      },
+      [this] {
+        options_.logger->Error("listener_deaf", {{"exit", kExitDeaf}});
+        options_.on_fatal(kExitDeaf);
+      });
+  if (config.self_probe_seconds > 0) {
+    probe_task_ =
+        std::make_unique<PeriodicTask>("probe", options_.clock, seconds(config.self_probe_seconds),
+                                       [this] { self_probe_->RunOnce(); });
+    probe_task_->Start();
+  }
+  if (certificates_ != nullptr || clients_->credentials_needed()) {
+    credential_task_ =
+        std::make_unique<PeriodicTask>("credentials", options_.clock, options_.credential_interval,
+                                       [this] { CheckCredentials(); });
+    credential_task_->Start();
+  }
+  if (config.step_timeout_seconds > 0) {
+    watch_task_ = std::make_unique<PeriodicTask>("watchdog", options_.clock, kWatchInterval,
+                                                 [this] { CheckEngine(); });
+    watch_task_->Start();
+  }
+}
+
+void DragomanServer::CheckCredentials() {
+  const auto report = [this](const char* kind, const absl::StatusOr<bool>& changed) {
+    ServerObserver* const observer = telemetry_.server_observer();
+    if (!changed.ok()) {
+      observer->OnCredentialReload(kind, "failed");
+      options_.logger->Warning(
+          "credentials_kept",
+          {{"kind", kind}, {"status", std::string(changed.status().ToString())}});
+    } else if (*changed) {
+      observer->OnCredentialReload(kind, "ok");
+      options_.logger->Info("credentials_reloaded", {{"kind", kind}});
+    }
+  };
+  if (certificates_ != nullptr) report("certificate", certificates_->Reload());
+  if (!clients_->credentials_needed()) return;
+  report("tokens", clients_->Reload());
+  for (const auto& session : table_.sessions()) {
+    const std::string& credential = session->identity().credential;
+    if (credential.empty()) continue;
+    const auto found = clients_->Check(credential);
+    const auto* failure = std::get_if<AuthFailure>(&found);
+    if (failure == nullptr && std::get<Client>(found).translate) continue;
+    const ServerError error =
+        RevokedError(failure == nullptr ? AuthFailure::kTokenInvalid : *failure);
+    telemetry_.server_observer()->OnAuthFailure(ErrorReasonName(error.reason));
+    session->Close(EndReason::kRevoked, error);
+  }
+}
+
+void DragomanServer::CheckEngine() {
+  const StepWatch* const watch = watched_.load();
+  if (watch == nullptr || watch->running() < seconds(options_.config.step_timeout_seconds)) return;
+  if (stalled_.exchange(true)) return;  // told once
+  options_.logger->Error("worker_stalled", {{"exit", kExitStalled}});
+  DumpThreads(STDERR_FILENO);
+  SetServing(false);
+  admission_.StartDrain(options_.clock->Now());
+  // They stay: the engine still knows them, and its step may come to an end after all.
+  abandoned_ = table_.sessions();
+  for (const auto& session : abandoned_) {
+    session->Abandon({ErrorReason::kWorkerStalled, "the compute step hangs", {}, {}});
+  }
+  // Statuses need a moment to leave.
+  table_.WaitUntilEmpty(options_.clock, options_.clock->Now() + kStallPatience,
+                        [] { return false; });
+  options_.on_fatal(kExitStalled);
+}
+
 DragomanServer::~DragomanServer() {
+  telemetry_.SetEdge(nullptr);
+  for (const auto& task : {&probe_task_, &credential_task_, &watch_task_}) {
+    if (*task != nullptr) (*task)->Stop();
+  }
+  admin_.reset();  // a scrape asks for connections
   if (grpc_ != nullptr) grpc_->Shutdown(kShutdownPatience);
   catalog_.StopEngines();
   delivery_.Stop();

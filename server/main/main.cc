@@ -1,8 +1,11 @@
 // dragoman-server: builds the object graph and nothing else.
-// Exit: 0 stopped in order; 1 cannot serve (model, port); 2 bad settings.
+// Exit: 0 stopped in order; 1 cannot serve (model, port, credentials); 2 bad settings; 70 a compute
+// step hangs; 71 the own port does not answer.
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/config/server_config.h"
+#include "server/lifecycle/accept_loop.h"
 #include "server/lifecycle/signal_watcher.h"
 #include "server/main/dragoman_server.h"
 #include "server/main/load_model.h"
@@ -19,6 +23,7 @@ namespace {
 
 constexpr int kExitFailure = 1;
 constexpr int kExitUsage = 2;
+constexpr size_t kWantedDescriptors = 65536;
 
 int Fail(const absl::Status& status, int code) {
   std::fprintf(stderr, "dragoman-server: %s\n", std::string(status.message()).c_str());
@@ -31,6 +36,10 @@ int Serve(const ParsedConfig& parsed) {
   if (!level.ok()) return Fail(level.status(), kExitUsage);
   const std::unique_ptr<Logger> logger = MakeStderrLogger(*level, config.instance);
   SystemClock clock;
+  const size_t descriptors = RaiseDescriptorLimit();
+  if (descriptors < kWantedDescriptors) {
+    logger->Warning("few_descriptors", {{"limit", descriptors}, {"wanted", kWantedDescriptors}});
+  }
   // The watcher comes before all other threads, the server after it.
   Mutex mu;
   DragomanServer* running = nullptr;
@@ -50,7 +59,10 @@ int Serve(const ParsedConfig& parsed) {
                                        PrintConfig(parsed),
                                        {DRAGOMAN_VERSION, DRAGOMAN_COMMIT, config.instance},
                                        &clock,
-                                       logger.get()});
+                                       logger.get(),
+                                       // Nothing is taken down in order: what hangs would hang
+                                       // that as well.
+                                       [](int code) { std::_Exit(code); }});
   if (!server.ok()) return Fail(server.status(), kExitFailure);
   {
     const MutexLock lock(&mu);
@@ -66,7 +78,14 @@ int Serve(const ParsedConfig& parsed) {
   return loaded.ok() ? 0 : Fail(loaded, kExitFailure);
 }
 
+// User text must not lie on a disk after a crash.
+void NoCoreDumps() {
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+}
+
 int Main(int argc, char** argv) {
+  NoCoreDumps();
   std::vector<std::string> environment;
   for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
   const auto parsed = ParseConfig(std::vector<std::string>(argv + 1, argv + argc), environment);

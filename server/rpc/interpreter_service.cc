@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proto/dragoman/v1/interpreter.grpc.pb.h"
+#include "server/rpc/caller.h"
 #include "server/rpc/event_conversion.h"
 #include "server/rpc/message_codec.h"
 #include "server/rpc/status_mapping.h"
@@ -45,14 +46,15 @@ class InterpreterService final : public RawService {
                                        grpc::ByteBuffer* response) override {
     return Answer<v1::ListModelsRequest>(
         context, "ListModels", *request, response,
-        [this](const v1::ListModelsRequest& message) { return ModelsFor(message); });
+        [this](const v1::ListModelsRequest& message, const Client&) { return ModelsFor(message); });
   }
 
   grpc::ServerUnaryReactor* GetInfo(grpc::CallbackServerContext* context,
                                     const grpc::ByteBuffer* request,
                                     grpc::ByteBuffer* response) override {
-    return Answer<v1::GetInfoRequest>(context, "GetInfo", *request, response,
-                                      [this](const v1::GetInfoRequest&) { return Info(); });
+    return Answer<v1::GetInfoRequest>(
+        context, "GetInfo", *request, response,
+        [this](const v1::GetInfoRequest&, const Client& client) { return Info(client); });
   }
 
  private:
@@ -65,7 +67,10 @@ class InterpreterService final : public RawService {
     observer->OnRpcStarted(method);
     Request request;
     std::optional<ServerError> error;
-    if (!ParseMessage(bytes, &request)) {
+    const auto caller = Authenticate(parts_, *context, Access::kKnown);
+    if (const auto* refusal = std::get_if<ServerError>(&caller)) {
+      error = *refusal;
+    } else if (!ParseMessage(bytes, &request)) {
       error = ServerError{ErrorReason::kMalformedMessage,
                           "the message does not parse or has broken UTF-8",
                           {{"index", "1"}},
@@ -76,7 +81,7 @@ class InterpreterService final : public RawService {
                           {{"field", *field}},
                           {}};
     } else {
-      *response = SerializeMessage(function(request));
+      *response = SerializeMessage(function(request, std::get<Client>(caller)));
     }
     const grpc::Status status = ToGrpcStatus(error, context);
     observer->OnRpcHandled(
@@ -126,7 +131,7 @@ class InterpreterService final : public RawService {
     return response;
   }
 
-  v1::GetInfoResponse Info() const {
+  v1::GetInfoResponse Info(const Client& client) const {
     v1::GetInfoResponse response;
     response.set_version(parts_.build.version);
     response.set_commit(parts_.build.commit);
@@ -139,6 +144,18 @@ class InterpreterService final : public RawService {
     *response.mutable_limits() = ToMessage(
         parts_.limits, model == nullptr ? 0 : static_cast<uint32_t>(model->max_positions));
     response.set_contract_revision(kContractRevision);
+    if (!client.is_operator) return response;
+    const AdmissionStats admission = parts_.admission->stats();
+    for (const auto& served : parts_.catalog->models()) {
+      const model::EngineStats stats = served->engine->stats();
+      v1::Load& load = *response.add_load();
+      load.set_model(served->name);
+      load.set_slots(static_cast<uint32_t>(admission.slots));
+      load.set_slots_used(static_cast<uint32_t>(admission.slots_used));
+      load.set_queued(static_cast<uint32_t>(admission.queued));
+      load.set_kv_pages(static_cast<uint32_t>(stats.cache.pages_total));
+      load.set_kv_pages_used(static_cast<uint32_t>(stats.cache.pages_used));
+    }
     return response;
   }
 

@@ -79,7 +79,9 @@ void AdmitSession(const RpcParts& parts, const std::shared_ptr<Session>& session
       }
     });
   };
-  const Admission::Answer answer = admission->Request(session->identity().peer, deadline, outcome);
+  const SessionIdentity& who = session->identity();
+  const Admission::Answer answer =
+      admission->Request(who.client.empty() ? who.peer : who.client, deadline, outcome);
   switch (answer.kind) {
     case Admission::Answer::Kind::kAdmitted:
       session->OnAdmitted(make_lease(answer.slot));

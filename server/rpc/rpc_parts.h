@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "grpcpp/server_context.h"
 #include "server/admission/admission.h"
+#include "server/admission/quota.h"
+#include "server/security/client_registry.h"
 #include "server/session/session.h"
 #include "server/session/session_config.h"
 #include "server/session/session_table.h"
@@ -47,6 +49,8 @@ struct RpcParts {
   Admission* admission = nullptr;
   SessionTable* table = nullptr;
   ModelCatalog* catalog = nullptr;
+  const ClientRegistry* clients = nullptr;  // null: everybody may translate
+  ClientQuotas* quotas = nullptr;           // null: no quotas
 };
 
 // The peer without its port: the unit of fairness until clients have names.

@@ -64,6 +64,12 @@ StreamReactor::StreamReactor(grpc::CallbackServerContext* context, const RpcPart
 
 void StreamReactor::Begin() {
   parts_->session.observer->OnRpcStarted(kMethod);
+  auto caller = Authenticate(*parts_, *context_, Access::kTranslate);
+  if (auto* error = std::get_if<ServerError>(&caller)) {
+    Fail(nullptr, std::move(*error));
+    return;
+  }
+  client_ = std::get<Client>(std::move(caller));
   if (parts_->admission->draining()) {
     Fail(nullptr, DrainingError(*parts_->admission));
     return;
@@ -280,15 +286,21 @@ void StreamReactor::StartSession(const v1::StreamConfig& config) {
     Fail(nullptr, std::move(*error));
     return;
   }
+  auto share = TakeShare(*parts_, client_, peer_);
+  if (auto* error = std::get_if<ServerError>(&share)) {
+    Fail(nullptr, std::move(*error));
+    return;
+  }
   {
     const MutexLock lock(&mu_);
     if (finished_ || cancelled_) return;  // reported where that happened
     starting_ = true;                     // from here on the end of the session is the report
   }
   auto& [session_config, model] = std::get<CheckedConfig>(checked);
-  std::shared_ptr<Session> session(new Session(SessionIdentity{NewSessionId(), peer_, kMethod, now},
-                                               session_config, model, parts_->session_limits,
-                                               parts_->session, weak_from_this()));
+  std::shared_ptr<Session> session(new Session(
+      SessionIdentity{NewSessionId(), peer_, kMethod, now, client_.name, client_.credential},
+      session_config, model, parts_->session_limits, parts_->session, weak_from_this(),
+      std::get<std::unique_ptr<ClientShare>>(std::move(share))));
   parts_->table->Add(session);
   bool gone = false;
   {

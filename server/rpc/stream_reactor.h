@@ -14,6 +14,7 @@
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
 #include "proto/dragoman/v1/interpreter.pb.h"
+#include "server/rpc/caller.h"
 #include "server/rpc/rpc_parts.h"
 
 namespace dragoman::server {
@@ -49,6 +50,7 @@ class StreamReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
   grpc::CallbackServerContext* const context_;  // valid until OnDone
   const RpcParts* const parts_;
   const std::string peer_;
+  Client client_;  // set before the first read
   std::shared_ptr<StreamReactor> self_;
 
   Mutex mu_;

@@ -7,6 +7,7 @@
 
 #include "base/strings.h"
 #include "model/tokenizer/unicode_text.h"
+#include "server/rpc/caller.h"
 #include "server/rpc/config_reader.h"
 #include "server/rpc/event_conversion.h"
 #include "server/rpc/message_codec.h"
@@ -68,6 +69,12 @@ TranslateReactor::TranslateReactor(grpc::CallbackServerContext* context, const R
 
 void TranslateReactor::Begin(const grpc::ByteBuffer& bytes) {
   parts_->session.observer->OnRpcStarted(kMethod);
+  const auto caller = Authenticate(*parts_, *context_, Access::kTranslate);
+  if (const auto* error = std::get_if<ServerError>(&caller)) {
+    Refuse(*error);
+    return;
+  }
+  const auto& client = std::get<Client>(caller);
   if (parts_->admission->draining()) {
     Refuse(DrainingError(*parts_->admission));
     return;
@@ -86,11 +93,17 @@ void TranslateReactor::Begin(const grpc::ByteBuffer& bytes) {
     Refuse(*error);
     return;
   }
+  auto share = TakeShare(*parts_, client, peer_);
+  if (const auto* error = std::get_if<ServerError>(&share)) {
+    Refuse(*error);
+    return;
+  }
   auto& [config, model] = std::get<CheckedConfig>(checked);
   // The whole text is one chunk for the session; its size was checked above.
-  std::shared_ptr<Session> session(
-      new Session(SessionIdentity{NewSessionId(), peer_, kMethod, begin_}, config, model,
-                  parts_->session_limits, parts_->session, weak_from_this()));
+  std::shared_ptr<Session> session(new Session(
+      SessionIdentity{NewSessionId(), peer_, kMethod, begin_, client.name, client.credential},
+      config, model, parts_->session_limits, parts_->session, weak_from_this(),
+      std::get<std::unique_ptr<ClientShare>>(std::move(share))));
   parts_->table->Add(session);
   {
     const MutexLock lock(&mu_);

@@ -49,12 +49,30 @@ const char* ErrorReasonName(ErrorReason reason) {
       return "NO_CAPACITY";
     case ErrorReason::kQueueTimeout:
       return "QUEUE_TIMEOUT";
+    case ErrorReason::kQuotaStreams:
+      return "QUOTA_STREAMS";
+    case ErrorReason::kQuotaRate:
+      return "QUOTA_RATE";
+    case ErrorReason::kQuotaSource:
+      return "QUOTA_SOURCE";
     case ErrorReason::kDraining:
       return "DRAINING";
     case ErrorReason::kSlowReader:
       return "SLOW_READER";
+    case ErrorReason::kTokenMissing:
+      return "TOKEN_MISSING";
+    case ErrorReason::kTokenInvalid:
+      return "TOKEN_INVALID";
+    case ErrorReason::kTokenExpired:
+      return "TOKEN_EXPIRED";
+    case ErrorReason::kRoleMissing:
+      return "ROLE_MISSING";
+    case ErrorReason::kTokenRevoked:
+      return "TOKEN_REVOKED";
     case ErrorReason::kComputeFault:
       return "COMPUTE_FAULT";
+    case ErrorReason::kWorkerStalled:
+      return "WORKER_STALLED";
     case ErrorReason::kCancelled:
       return "CANCELLED";
   }
@@ -91,8 +109,19 @@ absl::StatusCode ErrorReasonCode(ErrorReason reason) {
     case ErrorReason::kQueueTimeout:
     case ErrorReason::kDraining:
       return absl::StatusCode::kUnavailable;
+    case ErrorReason::kQuotaStreams:
+    case ErrorReason::kQuotaRate:
+    case ErrorReason::kQuotaSource:
     case ErrorReason::kSlowReader:
       return absl::StatusCode::kResourceExhausted;
+    case ErrorReason::kTokenMissing:
+    case ErrorReason::kTokenInvalid:
+    case ErrorReason::kTokenExpired:
+      return absl::StatusCode::kUnauthenticated;
+    case ErrorReason::kRoleMissing:
+    case ErrorReason::kTokenRevoked:
+      return absl::StatusCode::kPermissionDenied;
+    case ErrorReason::kWorkerStalled:
     case ErrorReason::kComputeFault:
       return absl::StatusCode::kInternal;
     case ErrorReason::kCancelled:

@@ -35,9 +35,18 @@ enum class ErrorReason {
   kDurationLimit,
   kNoCapacity,
   kQueueTimeout,
+  kQuotaStreams,
+  kQuotaRate,
+  kQuotaSource,
   kDraining,
   kSlowReader,
+  kTokenMissing,
+  kTokenInvalid,
+  kTokenExpired,
+  kRoleMissing,
+  kTokenRevoked,
   kComputeFault,
+  kWorkerStalled,
   // Transport ends: the status comes from gRPC, the name appears in logs and metrics only.
   kCancelled,
 };

@@ -30,15 +30,17 @@ std::string PolicyLabel(const std::string& policy) {
 
 Session::Session(SessionIdentity identity, std::shared_ptr<const SessionConfig> config,
                  std::shared_ptr<const ServedModel> model, const SessionLimits& limits,
-                 const SessionParts& parts, std::weak_ptr<SessionTransport> transport)
+                 const SessionParts& parts, std::weak_ptr<SessionTransport> transport,
+                 std::unique_ptr<ClientShare> share)
     : identity_(std::move(identity)),
       config_(std::move(config)),
       model_(std::move(model)),
       limits_(limits),
       parts_(parts),
       transport_(std::move(transport)),
-      labels_{model_->name, PolicyLabel(config_->policy)},
+      labels_{model_->name, PolicyLabel(config_->policy), identity_.client},
       sink_(std::make_unique<EngineSink>(parts.delivery)),
+      share_(std::move(share)),
       encoder_(model_->tokenizer.get(), config_->source_language, EncoderOptions(*config_)),
       writer_(model_->tokenizer.get(), static_cast<uint32_t>(2 * model_->num_layers)),
       outbox_(std::chrono::milliseconds(config_->min_event_interval_ms)) {
@@ -234,6 +236,10 @@ void Session::AppendWords(std::vector<model::EncodedWord> encoded) {
   usage_.source_tokens = source_tokens_;
   parts_.observer->OnSource(labels_, static_cast<uint32_t>(encoded.size()),
                             source_tokens_ - tokens_before);
+  if (share_ == nullptr) return;
+  if (auto error = share_->Charge(static_cast<uint32_t>(encoded.size()))) {
+    CloseLocked(EndReason::kQuota, *std::move(error));
+  }
 }
 
 void Session::AppendText(std::string_view text) {
@@ -341,11 +347,35 @@ void Session::CloseLocked(EndReason end, ServerError error) {
   }
 }
 
+void Session::Abandon(ServerError error) {
+  const Scope scope(this);
+  if (state_ == SessionState::kWaiting || state_ == SessionState::kQueued) {
+    CloseLocked(EndReason::kFault, std::move(error));
+    return;
+  }
+  if (state_ == SessionState::kEnded) return;
+  wake_ = true;
+  state_ = SessionState::kClosing;
+  end_ = EndReason::kFault;
+  error_ = std::move(error);
+  // Should it come back after all. NotFound: it has ended there.
+  static_cast<void>(model_->engine->Remove(*sequence_, absl::CancelledError("session abandoned"),
+                                           /*close_open_segment=*/false));
+  Handle(model::SequenceEnded{absl::InternalError("the engine does not answer")});
+}
+
+// The client's place is free before it can see the end of its session.
+void Session::EndShare() {
+  if (share_ == nullptr) return;
+  deferred_.push_back([share = std::shared_ptr<ClientShare>(std::move(share_))] {});
+}
+
 void Session::Cancel() {
   const Scope scope(this);
   if (transport_done_) return;
   transport_done_ = true;
   outbox_.Clear();
+  EndShare();
   switch (state_) {
     case SessionState::kWaiting:
     case SessionState::kQueued:
@@ -394,6 +424,7 @@ SessionSummary Session::Summary() const {
   SessionSummary summary;
   summary.session_id = identity_.id;
   summary.label = config_->label;
+  summary.client = identity_.client;
   summary.peer = identity_.peer;
   summary.model = model_->name;
   summary.policy = labels_.policy;
@@ -445,6 +476,7 @@ SessionOutput Session::TakeOutput(bool may_write) {
   output.kind = SessionOutput::Kind::kFinish;
   output.error = error_;
   transport_done_ = true;
+  EndShare();
   write_started_.reset();
   outbox_.Clear();
   MaybeSettle();

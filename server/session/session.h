@@ -83,11 +83,22 @@ struct SessionParts {
   SessionRegistry* registry = nullptr;
 };
 
+// What the client of a session may have in all its sessions together. The share of one session ends
+// with the object. Implemented by server/rpc.
+class ClientShare {
+ public:
+  virtual ~ClientShare() = default;
+  // Counts source words. An error: the client has had its share. Must not call back.
+  virtual std::optional<ServerError> Charge(uint32_t words) = 0;
+};
+
 struct SessionIdentity {
   std::string id;      // 128 random bits, hex
   std::string peer;    // address without port
   std::string method;  // "StreamTranslate" or "Translate"
   TimePoint config_time{};
+  std::string client{};      // name of the credential's owner; empty: anonymous
+  std::string credential{};  // what the client was let in by; empty: nothing was needed
 };
 
 // What the transport has to do next.
@@ -104,7 +115,8 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
  public:
   Session(SessionIdentity identity, std::shared_ptr<const SessionConfig> config,
           std::shared_ptr<const ServedModel> model, const SessionLimits& limits,
-          const SessionParts& parts, std::weak_ptr<SessionTransport> transport);
+          const SessionParts& parts, std::weak_ptr<SessionTransport> transport,
+          std::unique_ptr<ClientShare> share = nullptr);
   ~Session() override;
 
   // Admission. OnAdmitted() opens the engine sequence and sends SessionStarted.
@@ -123,6 +135,9 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
 
   // Ends with an error. What was written is finalised, then SessionEnded and the status follow.
   void Close(EndReason end, ServerError error);
+  // Ends with an error without the engine, which no longer answers: finals and SessionEnded are
+  // made from what was written.
+  void Abandon(ServerError error);
   // The transport is gone: frees everything, sends nothing more.
   void Cancel();
   // Tells the client that the replica drains.
@@ -161,6 +176,7 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   void EndEngineSegment(std::optional<uint32_t> client_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CheckEngine(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CloseLocked(EndReason end, ServerError error) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EndShare() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void LeaveQueue(std::string_view outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndEngineSide() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void MaybeSettle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -203,6 +219,8 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   TimePoint next_queue_event_ ABSL_GUARDED_BY(mu_){};
   std::unique_ptr<SlotLease> lease_ ABSL_GUARDED_BY(mu_);
   std::optional<model::SequenceId> sequence_ ABSL_GUARDED_BY(mu_);
+
+  std::unique_ptr<ClientShare> share_ ABSL_GUARDED_BY(mu_);  // null: no quota, or given back
 
   // source
   model::StreamingEncoder encoder_ ABSL_GUARDED_BY(mu_);

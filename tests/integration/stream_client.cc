@@ -71,8 +71,10 @@ StreamClient::StreamClient(v1::Interpreter::Stub* stub) {
   stream_ = stub->StreamTranslate(&context_);
 }
 
-StreamClient::StreamClient(v1::Interpreter::Stub* stub, const v1::StreamConfig& config)
-    : StreamClient(stub) {
+StreamClient::StreamClient(v1::Interpreter::Stub* stub, const v1::StreamConfig& config,
+                           const std::string& authorization) {
+  if (!authorization.empty()) context_.AddMetadata("authorization", authorization);
+  stream_ = stub->StreamTranslate(&context_);
   v1::StreamRequest request;
   *request.mutable_config() = config;
   Write(request);

@@ -38,7 +38,9 @@ ErrorDetails DetailsOf(const grpc::Status& status);
 class StreamClient {
  public:
   explicit StreamClient(v1::Interpreter::Stub* stub);
-  StreamClient(v1::Interpreter::Stub* stub, const v1::StreamConfig& config);
+  // authorization: value of the metadata; empty: none.
+  StreamClient(v1::Interpreter::Stub* stub, const v1::StreamConfig& config,
+               const std::string& authorization = "");
   ~StreamClient();
 
   bool Write(const v1::StreamRequest& request) { return stream_->Write(request); }

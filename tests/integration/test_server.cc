@@ -44,6 +44,17 @@ std::vector<RecordingLogger::Line> RecordingLogger::lines(const std::string& eve
   return found;
 }
 
+std::string RecordingLogger::AllText() const {
+  const MutexLock lock(&mu_);
+  std::string text;
+  for (const auto& [name, line] : lines_) {
+    absl::StrAppend(&text, name);
+    for (const auto& [field, value] : line) absl::StrAppend(&text, " ", field, "=", value);
+    absl::StrAppend(&text, "\n");
+  }
+  return text;
+}
+
 int64_t RecordingLogger::Sum(const std::string& event, const std::string& field) const {
   int64_t sum = 0;
   for (const Line& line : lines(event)) {
@@ -72,7 +83,8 @@ TestServer::TestServer(TestServerOptions options) : options_(std::move(options))
                                                "text of the config\n",
                                                {"0.0-test", "commit", "replica-1"},
                                                options_.clock,
-                                               &logger_});
+                                               &logger_,
+                                               options_.on_fatal});
   DRAGOMAN_CHECK_MSG(server.ok(), std::string(server.status().ToString()));
   server_ = *std::move(server);
   if (options_.load) Load();

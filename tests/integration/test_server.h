@@ -26,6 +26,8 @@ class RecordingLogger final : public Logger {
   std::vector<Line> lines(const std::string& event) const;
   // Sum of a whole-number field over all lines of an event.
   int64_t Sum(const std::string& event, const std::string& field) const;
+  // Every event, field and value, for searching.
+  std::string AllText() const;
 
  private:
   mutable Mutex mu_;
@@ -39,7 +41,8 @@ struct TestServerOptions {
   int32_t max_positions = 192;      // C of each side
   bool load = true;                 // false: the test calls Load()
   Clock* clock = nullptr;           // null: the system's
-  std::string poison_word;          // a word whose last token gives logits that are not finite
+  std::function<void(int)> on_fatal = [](int) {};
+  std::string poison_word;  // a word whose last token gives logits that are not finite
 };
 
 class TestServer {

@@ -152,6 +152,47 @@ TEST_F(RealBinariesTest, SigtermDrainsAndExitsWithZero) {
   EXPECT_EQ(server_->Wait(), 0) << server_->error();
 }
 
+// The new process stands for another replica: it shares nothing with the one that was killed.
+TEST_F(RealBinariesTest, R25_KillOfTheServerIsSurvivedAndFinalsStay) {
+  ChildOptions options;
+  options.arguments = {absl::StrCat(kBuild, "/bin/dragoman"),
+                       "translate",
+                       "-s",
+                       "en",
+                       "-t",
+                       "de",
+                       "--insecure",
+                       "--server",
+                       address_,
+                       "--jsonl",
+                       "-"};
+  ChildProcess client(options);
+  client.WriteInput("Good morning. I would");
+  ASSERT_TRUE(client.WaitForOutput("segmentFinal")) << client.error();
+  const std::string before = client.output();
+  server_->Signal(SIGKILL);
+  EXPECT_EQ(server_->Wait(), -SIGKILL);
+  client.WriteInput(" like to go home now.");
+
+  ChildOptions again;
+  again.arguments = {absl::StrCat(kBuild, "/bin/dragoman-server"),
+                     "--model",
+                     kModel,
+                     "--insecure",
+                     "--listen",
+                     address_,
+                     "--admin-listen",
+                     "off"};
+  ChildProcess other(again);
+  ASSERT_TRUE(other.WaitForError("\"model_ready\"")) << other.error();
+  ASSERT_TRUE(client.WaitForOutput("\"resumed\":true")) << client.error();
+  EXPECT_EQ(client.Wait(), 0) << client.error();
+  const std::string after = client.output();
+  EXPECT_EQ(after.substr(0, before.size()), before);
+  EXPECT_NE(after.find("\"segment\":2"), std::string::npos) << after;
+  EXPECT_NE(after.find("END_COMPLETE"), std::string::npos) << after;
+}
+
 TEST(EvaluatorTest, ScoreAgreesWithItselfAndNamesMissingFiles) {
   const std::string folder = absl::StrCat(::testing::TempDir(), "/score_", getpid());
   std::filesystem::create_directories(folder);

@@ -15,4 +15,8 @@ CallStatus DecodeGrpcStatus(const grpc::Status& status, const grpc::ClientContex
                         status.error_details(), pushback);
 }
 
+void AddToken(const std::string& token, grpc::ClientContext* context) {
+  if (!token.empty()) context->AddMetadata("authorization", "Bearer " + token);
+}
+
 }  // namespace dragoman::client
