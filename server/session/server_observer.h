@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,7 @@ namespace dragoman::server {
 struct SessionSummary {
   std::string session_id;
   std::string label;
+  std::string client;  // name of the credential, empty without one
   std::string peer;
   std::string model;
   std::string policy;
@@ -32,6 +34,19 @@ struct SessionSummary {
 struct SessionLabels {
   std::string model;
   std::string policy;  // "wait_k" or "sentence"
+  std::string client;  // name of the credential, empty without one
+};
+
+// Numbers of the listening edge that are gauges: asked for at scrape time, from any thread.
+struct EdgeStats {
+  size_t connections = 0;
+  // End of the certificate that is served; nothing in plain text.
+  std::optional<std::chrono::system_clock::time_point> certificate_end;
+};
+class EdgeStatsSource {
+ public:
+  virtual ~EdgeStatsSource() = default;
+  virtual EdgeStats edge_stats() const = 0;
 };
 
 class ServerObserver {
@@ -52,6 +67,17 @@ class ServerObserver {
   virtual void OnEventWritten(std::string_view kind, size_t bytes, Duration time) {}
   virtual void OnUnary(const std::string& model, std::string_view code, Duration time) {}
   virtual void OnSessionEnd(const SessionSummary& summary) {}
+
+  // The listening edge. Label values are closed lists, so callers pass constants.
+  // reason: fd, peer, total.
+  virtual void OnConnectionRefused(std::string_view reason) {}
+  virtual void OnSelfProbeFailure() {}
+  // reason: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED, ROLE_MISSING.
+  virtual void OnAuthFailure(std::string_view reason) {}
+  // quota: streams, rate, source, queue. The first 64 names of clients have a series of their own.
+  virtual void OnQuotaReject(const std::string& client, std::string_view quota) {}
+  // kind: certificate, client_ca, tokens. result: ok, failed.
+  virtual void OnCredentialReload(std::string_view kind, std::string_view result) {}
 };
 
 }  // namespace dragoman::server

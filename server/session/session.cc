@@ -37,7 +37,7 @@ Session::Session(SessionIdentity identity, std::shared_ptr<const SessionConfig> 
       limits_(limits),
       parts_(parts),
       transport_(std::move(transport)),
-      labels_{model_->name, PolicyLabel(config_->policy)},
+      labels_{model_->name, PolicyLabel(config_->policy), identity_.client},
       sink_(std::make_unique<EngineSink>(parts.delivery)),
       encoder_(model_->tokenizer.get(), config_->source_language, EncoderOptions(*config_)),
       writer_(model_->tokenizer.get(), static_cast<uint32_t>(2 * model_->num_layers)),
@@ -394,6 +394,7 @@ SessionSummary Session::Summary() const {
   SessionSummary summary;
   summary.session_id = identity_.id;
   summary.label = config_->label;
+  summary.client = identity_.client;
   summary.peer = identity_.peer;
   summary.model = model_->name;
   summary.policy = labels_.policy;

@@ -88,6 +88,7 @@ struct SessionIdentity {
   std::string peer;    // address without port
   std::string method;  // "StreamTranslate" or "Translate"
   TimePoint config_time{};
+  std::string client;  // name of the credential, empty without one
 };
 
 // What the transport has to do next.

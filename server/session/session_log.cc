@@ -9,6 +9,7 @@ void LogSessionEnd(Logger* logger, const SessionSummary& summary) {
   logger->Info("session_end",
                {{"session_id", summary.session_id},
                 {"label", summary.label},
+                {"client", summary.client},
                 {"peer", summary.peer},
                 {"model", summary.model},
                 {"method", summary.method},

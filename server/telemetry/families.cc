@@ -81,6 +81,32 @@ Telemetry::Families::Families()
       modules(Counter("dragoman_modules_total", "Attention and MLP modules of a dense pass.")),
       errors(Counter("dragoman_errors_total", "Calls that did not end with OK, by reason.")),
       notices(Counter("dragoman_notices_total", "Notices sent.")),
-      drain_streams(Counter("dragoman_drain_streams_total", "Sessions of a drain by outcome.")) {}
+      drain_streams(Counter("dragoman_drain_streams_total", "Sessions of a drain by outcome.")),
+      client_source_words(
+          Counter("dragoman_client_source_words_total", "Source words received, by client.")),
+      connections_refused(
+          Counter("dragoman_connections_refused_total", "Connections closed at once, by limit.")),
+      self_probe_failures(Counter("dragoman_self_probe_failures_total",
+                                  "Probes of the own port that had no answer.")),
+      auth_failures(Counter("dragoman_auth_failures_total", "Calls without a valid credential.")),
+      quota_rejects(Counter("dragoman_quota_rejects_total", "Calls over a quota.")),
+      credential_reloads(
+          Counter("dragoman_credential_reloads_total", "Credential files read again.")) {
+  // Series of the edge are there from the start: an alert sees the first rise.
+  for (const char* reason : {"fd", "peer", "total"}) connections_refused.Add({{"reason", reason}});
+  self_probe_failures.Add({});
+  for (const char* reason :
+       {"TOKEN_MISSING", "TOKEN_INVALID", "TOKEN_EXPIRED", "TOKEN_REVOKED", "ROLE_MISSING"}) {
+    auth_failures.Add({{"reason", reason}});
+  }
+  for (const char* kind : {"certificate", "client_ca", "tokens"}) {
+    for (const char* result : {"ok", "failed"}) {
+      credential_reloads.Add({{"kind", kind}, {"result", result}});
+    }
+  }
+  for (const char* outcome : {"finished", "moved", "cut"}) {
+    drain_streams.Add({{"outcome", outcome}});
+  }
+}
 
 }  // namespace dragoman::server

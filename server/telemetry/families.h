@@ -61,6 +61,12 @@ class Telemetry::Families {
   Counters& errors;
   Counters& notices;
   Counters& drain_streams;
+  Counters& client_source_words;
+  Counters& connections_refused;
+  Counters& self_probe_failures;
+  Counters& auth_failures;
+  Counters& quota_rejects;
+  Counters& credential_reloads;
 
  private:
   Counters& Counter(const char* name, const char* help);

@@ -76,6 +76,14 @@ void AddProcess(FamilyList* list) {
   list->Single("process_open_fds", "Open file descriptors.", static_cast<double>(CountOpenFiles()));
 }
 
+void AddEdge(const EdgeStats& edge, FamilyList* list) {
+  list->Single("dragoman_connections", "Connections open now.",
+               static_cast<double>(edge.connections));
+  if (!edge.certificate_end.has_value()) return;
+  list->Single("dragoman_tls_not_after_timestamp_seconds", "End of the certificate that is served.",
+               std::chrono::duration<double>(edge.certificate_end->time_since_epoch()).count());
+}
+
 std::string DefaultModel(const ModelCatalog& catalog) {
   const auto model = catalog.Find("");
   return model == nullptr ? "none" : model->name;
@@ -83,7 +91,7 @@ std::string DefaultModel(const ModelCatalog& catalog) {
 
 }  // namespace
 
-std::vector<MetricFamily> CollectGauges(const GaugeSources& sources) {
+std::vector<MetricFamily> CollectGauges(const GaugeSources& sources, const EdgeStatsSource* edge) {
   FamilyList list;
   const AdmissionStats admission = sources.admission->stats();
   const SessionTable::Counts counts = sources.table->counts();
@@ -137,6 +145,7 @@ std::vector<MetricFamily> CollectGauges(const GaugeSources& sources) {
   for (const auto& served : sources.catalog->models()) {
     list.Add({{"model", served->name}, {"digest", served->digest}}, 1);
   }
+  if (edge != nullptr) AddEdge(edge->edge_stats(), &list);
   AddProcess(&list);
   return list.Take();
 }

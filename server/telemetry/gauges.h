@@ -8,6 +8,8 @@
 
 namespace dragoman::server {
 
-std::vector<prometheus::MetricFamily> CollectGauges(const GaugeSources& sources);
+// `edge` may be null: then the gauges of the edge are left out.
+std::vector<prometheus::MetricFamily> CollectGauges(const GaugeSources& sources,
+                                                    const EdgeStatsSource* edge);
 
 }  // namespace dragoman::server

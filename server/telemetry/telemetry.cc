@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "prometheus/text_serializer.h"
+#include "server/telemetry/client_labels.h"
 #include "server/telemetry/families.h"
 #include "server/telemetry/gauges.h"
 
@@ -44,6 +45,7 @@ class Telemetry::Observer final : public ServerObserver {
   void OnSource(const SessionLabels& labels, uint32_t words, uint32_t tokens) override {
     f_.source_words.Add({{"model", labels.model}}).Increment(words);
     f_.source_tokens.Add({{"model", labels.model}}).Increment(tokens);
+    f_.client_source_words.Add({{"client", clients_.LabelOf(labels.client)}}).Increment(words);
   }
   void OnFirstWrite(const SessionLabels& labels, Duration since_source) override {
     f_.first_write_seconds
@@ -98,9 +100,26 @@ class Telemetry::Observer final : public ServerObserver {
         .Observe(ToSeconds(summary.length));
   }
 
+  void OnConnectionRefused(std::string_view reason) override {
+    f_.connections_refused.Add({{"reason", std::string(reason)}}).Increment();
+  }
+  void OnSelfProbeFailure() override { f_.self_probe_failures.Add({}).Increment(); }
+  void OnAuthFailure(std::string_view reason) override {
+    f_.auth_failures.Add({{"reason", std::string(reason)}}).Increment();
+  }
+  void OnQuotaReject(const std::string& client, std::string_view quota) override {
+    f_.quota_rejects.Add({{"client", clients_.LabelOf(client)}, {"quota", std::string(quota)}})
+        .Increment();
+  }
+  void OnCredentialReload(std::string_view kind, std::string_view result) override {
+    f_.credential_reloads.Add({{"kind", std::string(kind)}, {"result", std::string(result)}})
+        .Increment();
+  }
+
  private:
   static constexpr char kService[] = "dragoman.v1.Interpreter";
   Families& f_;
+  ClientLabels clients_;
 };
 
 namespace {
@@ -195,7 +214,7 @@ void Telemetry::OnDrainedStreams(const std::string& outcome, size_t count) {
 
 std::string Telemetry::Scrape() const {
   std::vector<prometheus::MetricFamily> families = families_->registry.Collect();
-  for (prometheus::MetricFamily& gauge : CollectGauges(sources_)) {
+  for (prometheus::MetricFamily& gauge : CollectGauges(sources_, edge_.load())) {
     families.push_back(std::move(gauge));
   }
   return prometheus::TextSerializer().Serialize(families);

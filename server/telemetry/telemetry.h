@@ -5,6 +5,7 @@
 // Thread-safe.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -38,6 +39,9 @@ class Telemetry {
                                                            int64_t num_layers);
   // outcome: finished or cut.
   void OnDrainedStreams(const std::string& outcome, size_t count);
+  // Who knows the connections and the certificate; nullptr takes it away. It must not go while a
+  // scrape may run.
+  void SetEdge(const EdgeStatsSource* edge) { edge_.store(edge); }
 
   // The text exposition format.
   std::string Scrape() const;
@@ -48,6 +52,7 @@ class Telemetry {
   const GaugeSources sources_;
   std::unique_ptr<Families> families_;
   std::unique_ptr<Observer> observer_;
+  std::atomic<const EdgeStatsSource*> edge_{nullptr};
 };
 
 }  // namespace dragoman::server
