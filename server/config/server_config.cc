@@ -81,6 +81,9 @@ const std::vector<Setting>& Settings() {
              "still listening for this long after SIGTERM"),
       Text("instance", &C::instance, "name of this replica in logs and GetInfo"),
       Text("log-level", &C::log_level, "debug, info, warning, error or off"),
+      Text("trace", &C::trace, "spans of sessions: none, or log (one line each)"),
+      Number("step-budget-ms", &C::step_budget_ms,
+             "longest decode step that serves all slots in time; for the alert StepSlow"),
   };
   return *settings;
 }
@@ -190,6 +193,9 @@ absl::Status ServerConfig::Validate() const {
         absl::StrCat("--weights=", weights, " is none of auto, fp32, bf16, int8, int4"));
   }
   DRAGOMAN_RETURN_IF_ERROR(ParseLogLevel(log_level).status());
+  if (trace != "none" && trace != "log") {
+    return absl::InvalidArgumentError(absl::StrCat("--trace=", trace, " is neither none nor log"));
+  }
   constexpr uint32_t kDay = 86400;
   DRAGOMAN_RETURN_IF_ERROR(InRange("threads", threads, 0, 1024));
   DRAGOMAN_RETURN_IF_ERROR(InRange("slots", slots, 1, 4096));
@@ -208,6 +214,7 @@ absl::Status ServerConfig::Validate() const {
   DRAGOMAN_RETURN_IF_ERROR(InRange("config-seconds", config_seconds, 1, 3600));
   DRAGOMAN_RETURN_IF_ERROR(InRange("max-concurrent-streams", max_concurrent_streams, 1, 65536));
   DRAGOMAN_RETURN_IF_ERROR(InRange("max-metadata-bytes", max_metadata_bytes, 1024, 1u << 20));
+  DRAGOMAN_RETURN_IF_ERROR(InRange("step-budget-ms", step_budget_ms, 1, 60000));
   DRAGOMAN_RETURN_IF_ERROR(InRange("drain-seconds", drain_seconds, 0, kDay));
   return InRange("drain-grace-seconds", drain_grace_seconds, 0, 3600);
 }

@@ -53,6 +53,8 @@ struct ServerConfig {
   uint32_t drain_grace_seconds = 10;
   std::string instance;  // replica name in logs and GetInfo
   std::string log_level = "info";
+  std::string trace = "none";    // "log": one line per span
+  uint32_t step_budget_ms = 80;  // shown as step_budget_seconds; from `dragoman-model bench`
 
   // Errors: InvalidArgument with the name of the setting and its limits.
   absl::Status Validate() const;

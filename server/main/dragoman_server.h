@@ -22,6 +22,7 @@
 #include "server/session/delivery_queue.h"
 #include "server/session/served_model.h"
 #include "server/session/session_table.h"
+#include "server/session/trace.h"
 #include "server/telemetry/admin_server.h"
 #include "server/telemetry/telemetry.h"
 
@@ -79,6 +80,8 @@ class DragomanServer {
   SessionTable table_;
   ModelCatalog catalog_;
   Telemetry telemetry_;
+  std::unique_ptr<Logger> limited_logger_;
+  std::unique_ptr<TraceSink> trace_sink_;
   DeliveryQueue delivery_;
   std::unique_ptr<model::EngineObserver> engine_observer_;
   std::unique_ptr<GrpcServer> grpc_;

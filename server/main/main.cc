@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "model/kernels/matmul.h"
 #include "server/config/server_config.h"
 #include "server/lifecycle/signal_watcher.h"
 #include "server/main/dragoman_server.h"
@@ -46,11 +47,12 @@ int Serve(const ParsedConfig& parsed) {
   });
   if (!watcher.ok()) return Fail(watcher.status(), kExitFailure);
 
-  auto server = DragomanServer::Start({config,
-                                       PrintConfig(parsed),
-                                       {DRAGOMAN_VERSION, DRAGOMAN_COMMIT, config.instance},
-                                       &clock,
-                                       logger.get()});
+  auto server = DragomanServer::Start(
+      {config,
+       PrintConfig(parsed),
+       {DRAGOMAN_VERSION, DRAGOMAN_COMMIT, config.instance, model::KernelTarget()},
+       &clock,
+       logger.get()});
   if (!server.ok()) return Fail(server.status(), kExitFailure);
   {
     const MutexLock lock(&mu);

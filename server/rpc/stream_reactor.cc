@@ -286,9 +286,9 @@ void StreamReactor::StartSession(const v1::StreamConfig& config) {
     starting_ = true;                     // from here on the end of the session is the report
   }
   auto& [session_config, model] = std::get<CheckedConfig>(checked);
-  std::shared_ptr<Session> session(new Session(SessionIdentity{NewSessionId(), peer_, kMethod, now},
-                                               session_config, model, parts_->session_limits,
-                                               parts_->session, weak_from_this()));
+  std::shared_ptr<Session> session(new Session(
+      SessionIdentity{NewSessionId(), peer_, kMethod, now, "", TraceOf(*context_)}, session_config,
+      model, parts_->session_limits, parts_->session, weak_from_this()));
   parts_->table->Add(session);
   bool gone = false;
   {

@@ -89,8 +89,8 @@ void TranslateReactor::Begin(const grpc::ByteBuffer& bytes) {
   auto& [config, model] = std::get<CheckedConfig>(checked);
   // The whole text is one chunk for the session; its size was checked above.
   std::shared_ptr<Session> session(
-      new Session(SessionIdentity{NewSessionId(), peer_, kMethod, begin_}, config, model,
-                  parts_->session_limits, parts_->session, weak_from_this()));
+      new Session(SessionIdentity{NewSessionId(), peer_, kMethod, begin_, "", TraceOf(*context_)},
+                  config, model, parts_->session_limits, parts_->session, weak_from_this()));
   parts_->table->Add(session);
   {
     const MutexLock lock(&mu_);

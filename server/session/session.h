@@ -34,6 +34,7 @@
 #include "server/session/session_config.h"
 #include "server/session/session_event.h"
 #include "server/session/source_ledger.h"
+#include "server/session/trace.h"
 
 namespace dragoman::server {
 
@@ -81,6 +82,7 @@ struct SessionParts {
   ServerObserver* observer = nullptr;
   Logger* logger = nullptr;
   SessionRegistry* registry = nullptr;
+  TraceSink* traces = nullptr;  // null: no spans
 };
 
 struct SessionIdentity {
@@ -89,6 +91,7 @@ struct SessionIdentity {
   std::string method;  // "StreamTranslate" or "Translate"
   TimePoint config_time{};
   std::string client;  // name of the credential, empty without one
+  TraceContext trace;
 };
 
 // What the transport has to do next.
@@ -167,6 +170,10 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   void MaybeSettle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void UpdatePause() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   SessionSummary Summary() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EndSpan(TraceSpan span) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EndQueueSpan(std::string_view outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EndSegmentSpan(const FinalEvent& final_event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EndSessionSpan(const SessionSummary& summary) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // One per kind of engine event (session_events.cc).
   void Handle(const model::WordCommitted& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -225,6 +232,9 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   SourcePosition translated_ ABSL_GUARDED_BY(mu_);  // end of the last final
   LagHistogram lags_ ABSL_GUARDED_BY(mu_);
   Usage usage_ ABSL_GUARDED_BY(mu_);
+  uint32_t forced_writes_ ABSL_GUARDED_BY(mu_) = 0;
+  std::optional<TimePoint> first_write_ ABSL_GUARDED_BY(mu_);
+  std::optional<TimePoint> segment_write_ ABSL_GUARDED_BY(mu_);  // first of the open segment
 
   // delivery
   Outbox outbox_ ABSL_GUARDED_BY(mu_);
@@ -234,6 +244,7 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   bool engine_paused_ ABSL_GUARDED_BY(mu_) = false;
   bool merge_noticed_ ABSL_GUARDED_BY(mu_) = false;
   std::string_view write_kind_ ABSL_GUARDED_BY(mu_);
+  TimePoint write_made_ ABSL_GUARDED_BY(mu_){};  // when the event of the write was made
   std::optional<TimePoint> write_started_ ABSL_GUARDED_BY(mu_);
   std::optional<TimePoint> gate_closed_ ABSL_GUARDED_BY(mu_);  // acknowledgements are missing
 
@@ -243,6 +254,8 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   bool abandoned_ ABSL_GUARDED_BY(mu_) = false;  // finish now, whatever waits in the outbox
   bool transport_done_ ABSL_GUARDED_BY(mu_) = false;
   bool settled_ ABSL_GUARDED_BY(mu_) = false;
+  bool drain_noticed_ ABSL_GUARDED_BY(mu_) = false;
+  bool half_closed_before_drain_ ABSL_GUARDED_BY(mu_) = false;
 
   // timers
   TimePoint armed_ ABSL_GUARDED_BY(mu_) = TimePoint::max();
