@@ -204,6 +204,8 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   SessionState state_ ABSL_GUARDED_BY(mu_) = SessionState::kWaiting;
   // Work for after the lock: releases, log lines, wake-ups.
   std::vector<std::function<void()>> deferred_ ABSL_GUARDED_BY(mu_);
+  // Spans that ended; told before the transport is woken, so that they come in order.
+  std::vector<TraceSpan> ended_spans_ ABSL_GUARDED_BY(mu_);
   bool wake_ ABSL_GUARDED_BY(mu_) = false;
 
   // admission

@@ -149,9 +149,7 @@ void Session::Handle(const model::SequenceEnded& event) {
 
 // ---------------------------------------------------------------- spans
 
-void Session::EndSpan(TraceSpan span) {
-  deferred_.push_back([sink = parts_.traces, span = std::move(span)] { sink->OnSpan(span); });
-}
+void Session::EndSpan(TraceSpan span) { ended_spans_.push_back(std::move(span)); }
 
 void Session::EndQueueSpan(std::string_view outcome) {
   if (parts_.traces == nullptr) return;
