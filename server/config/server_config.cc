@@ -229,8 +229,11 @@ absl::StatusOr<ParsedConfig> ParseConfig(const std::vector<std::string>& argumen
       "DRAGOMAN_QUEUE_DEPTH. The flag wins.");
   bool print = false;
   bool check = false;
+  bool probe = false;
   app.add_flag("--print-config", print, "print every setting with its value and origin");
   app.add_flag("--check-config", check, "check the settings; exit 0 or 2");
+  app.add_flag("--probe", probe,
+               "ask the server that runs with these settings whether it is ready; exit 0 or 1");
   std::map<std::string, std::string> flags;
   std::map<std::string, CLI::Option*> options;
   for (const Setting& setting : Settings()) {
@@ -283,6 +286,7 @@ absl::StatusOr<ParsedConfig> ParseConfig(const std::vector<std::string>& argumen
   }
   if (print) parsed.action = ParsedConfig::Action::kPrint;
   if (check) parsed.action = ParsedConfig::Action::kCheck;
+  if (probe) parsed.action = ParsedConfig::Action::kProbe;
   return parsed;
 }
 

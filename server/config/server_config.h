@@ -66,7 +66,7 @@ struct ConfigSource {
 };
 
 struct ParsedConfig {
-  enum class Action { kRun, kPrint, kCheck, kHelp };
+  enum class Action { kRun, kPrint, kCheck, kProbe, kHelp };
   Action action = Action::kRun;
   ServerConfig config;
   std::map<std::string, ConfigSource> sources;  // by flag name without dashes

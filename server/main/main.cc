@@ -1,7 +1,9 @@
 // dragoman-server: builds the object graph and nothing else.
-// Exit: 0 stopped in order; 1 cannot serve (model, port); 2 bad settings.
+// Exit: 0 stopped in order, or --probe found a server that is ready; 1 cannot serve (model, port);
+// 2 bad settings.
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -14,6 +16,7 @@
 #include "server/lifecycle/signal_watcher.h"
 #include "server/main/dragoman_server.h"
 #include "server/main/load_model.h"
+#include "server/telemetry/admin_probe.h"
 
 namespace dragoman::server {
 namespace {
@@ -68,6 +71,17 @@ int Serve(const ParsedConfig& parsed) {
   return loaded.ok() ? 0 : Fail(loaded, kExitFailure);
 }
 
+// For health checks of containers: the exit code is the answer.
+int Probe(const ServerConfig& config) {
+  if (config.admin_listen == "off") {
+    return Fail(absl::InvalidArgumentError("--probe needs an admin port"), kExitUsage);
+  }
+  const auto address = ParseHostPort(config.admin_listen);
+  if (!address.ok()) return Fail(address.status(), kExitUsage);
+  const absl::Status ready = ProbeReady(address->host, address->port, std::chrono::seconds(2));
+  return ready.ok() ? 0 : Fail(ready, kExitFailure);
+}
+
 int Main(int argc, char** argv) {
   std::vector<std::string> environment;
   for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
@@ -81,6 +95,7 @@ int Main(int argc, char** argv) {
     std::fputs(PrintConfig(*parsed).c_str(), stdout);
     return 0;
   }
+  if (parsed->action == ParsedConfig::Action::kProbe) return Probe(parsed->config);
   const absl::Status valid = parsed->config.Validate();
   if (!valid.ok()) return Fail(valid, kExitUsage);
   if (parsed->action == ParsedConfig::Action::kCheck) return 0;

@@ -144,6 +144,16 @@ void Telemetry::Families::OpenModel(const std::string& model) {
         FinalReason::kSessionEnd}) {
     segments.Add({{"model", model}, {"reason", FinalReasonName(reason)}});
   }
+  for (const char* policy : {"wait_k", "sentence"}) {
+    const prometheus::Labels with_policy{{"model", model}, {"policy", policy}};
+    const prometheus::Labels with_input{{"model", model}, {"policy", policy}, {"input", "text"}};
+    first_write_seconds.Add(with_input, Seconds());
+    word_lag_seconds.Add(with_input, Seconds());
+    word_lag_words.Add(with_policy, LagWords());
+  }
+  queue_wait_seconds.Add({{"model", model}, {"outcome", "admitted"}}, QueueSeconds());
+  unary_seconds.Add({{"model", model}, {"code", "OK"}}, Seconds());
+  length_ratio.Add({{"model", model}}, Ratios());
   for (const char* cause : {"length", "session_end"}) {
     forced_writes.Add({{"model", model}, {"cause", cause}});
   }

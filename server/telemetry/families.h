@@ -21,7 +21,7 @@ class Telemetry::Families {
 
   // Series of closed label sets exist from the start, so that an alert sees the first rise.
   Families();
-  // The same for the counters of one model.
+  // The same for what one model has.
   void OpenModel(const std::string& model);
 
   static const Buckets& Seconds();      // .05 .. 30 s

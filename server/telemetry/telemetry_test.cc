@@ -2,6 +2,7 @@
 // bounds.
 #include "server/telemetry/telemetry.h"
 
+#include <atomic>
 #include <map>
 #include <set>
 #include <string>
@@ -14,6 +15,8 @@
 #include "base/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/telemetry/admin_probe.h"
+#include "server/telemetry/admin_server.h"
 #include "server/telemetry/client_labels.h"
 #include "server/telemetry/idle_time.h"
 #include "server/telemetry/leak_watch.h"
@@ -275,6 +278,23 @@ TEST_F(TelemetryTest, ASlotWithoutASessionIsLeakedAtTheSecondLook) {
   EXPECT_EQ(ValueOf(telemetry_.Scrape(), "dragoman_leaked_slots_total"), 0);
   EXPECT_EQ(ValueOf(telemetry_.Scrape(), "dragoman_leaked_slots_total"), 1);
   EXPECT_EQ(ValueOf(telemetry_.Scrape(), "dragoman_leaked_slots_total"), 1);
+}
+
+TEST(AdminProbeTest, SaysWhatReadyzSays) {
+  std::atomic<bool> ready{false};
+  auto server = AdminServer::Start(
+      "127.0.0.1:0", {[] { return ""; }, [&] { return ready.load(); }, [] { return ""; }});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const auto port = static_cast<uint16_t>((*server)->port());
+
+  EXPECT_TRUE(absl::IsUnavailable(ProbeReady("127.0.0.1", port, seconds(5))));
+  ready = true;
+  EXPECT_TRUE(ProbeReady("127.0.0.1", port, seconds(5)).ok());
+  EXPECT_TRUE(ProbeReady("0.0.0.0", port, seconds(5)).ok());
+  EXPECT_TRUE(ProbeReady("localhost", port, seconds(5)).ok());
+  server->reset();
+  EXPECT_TRUE(absl::IsUnavailable(ProbeReady("127.0.0.1", port, seconds(5))));
+  EXPECT_TRUE(absl::IsInvalidArgument(ProbeReady("no address", port, seconds(5))));
 }
 
 TEST(LeakWatchTest, OneLookAloneMayBeWrong) {
