@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/status.h"
 
 namespace dragoman {
@@ -49,9 +50,16 @@ class Logger {
 // "debug", "info", "warning", "error" or "off"; anything else is InvalidArgument.
 absl::StatusOr<LogLevel> ParseLogLevel(std::string_view name);
 
-// JSON lines on standard error through spdlog: {"ts":..., "level":..., "event":..., fields...}.
+// JSON lines on standard error through spdlog: {"ts":..., "level":..., "msg":..., "event":...,
+// fields...}. `msg` is the event in words, for readers that want one.
 // `instance` is added to each line unless it is empty.
 std::unique_ptr<Logger> MakeStderrLogger(LogLevel level, const std::string& instance);
+
+// Passes all lines on, but of the `limited` events at most `per_second` lines a second for each
+// value of their field "reason". The first line after a pause carries how many were left out, as
+// `dropped`. `inner` and `clock` must outlive it.
+std::unique_ptr<Logger> MakeRateLimitedLogger(Logger* inner, Clock* clock,
+                                              std::vector<std::string> limited, int per_second);
 
 // Drops everything; for tests and command-line tools.
 std::unique_ptr<Logger> MakeNullLogger();

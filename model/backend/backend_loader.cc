@@ -23,6 +23,7 @@ class LoadedBackbone final : public Backbone {
   const ModelConfig& config() const override { return backbone_->config(); }
   std::string description() const override { return backbone_->description(); }
   int64_t weight_bytes() const override { return backbone_->weight_bytes(); }
+  int64_t kv_page_bytes() const override { return backbone_->kv_page_bytes(); }
   absl::StatusOr<StreamId> Open(int32_t source_capacity, int32_t target_capacity,
                                 int32_t phi) override {
     return backbone_->Open(source_capacity, target_capacity, phi);

@@ -69,6 +69,7 @@ class EngineImpl final : public Engine {
   void End(Slot* slot, absl::Status status);
   void FinishRound();
   void PublishStats();
+  bool WaitForWork();
 
   // Const after construction.
   const EngineOptions options_;
@@ -347,12 +348,20 @@ EngineStats EngineImpl::stats() const {
 
 // ---------------------------------------------------------------- thread
 
+// False after Close().
+bool EngineImpl::WaitForWork() {
+  if (observer_ != nullptr) observer_->OnWait();
+  const bool goes_on = mailbox_.WaitForCommand();
+  if (observer_ != nullptr) observer_->OnWake();
+  return goes_on;
+}
+
 void EngineImpl::Start() {
   DRAGOMAN_CHECK(!thread_.joinable());
   thread_ = std::thread([this] {
     NameThisThread("engine");
     while (!mailbox_.closed()) {
-      if (!RunOneStep() && !mailbox_.WaitForCommand()) break;
+      if (!RunOneStep() && !WaitForWork()) break;
     }
   });
 }

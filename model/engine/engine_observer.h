@@ -25,6 +25,9 @@ class EngineObserver {
   virtual void OnStep(const StepFacts& facts) {}
   virtual void OnSegmentClosed(const SegmentClosed& segment) {}
   virtual void OnGuard(TargetGuard guard) {}
+  // The engine thread has nothing to do, and has something to do again.
+  virtual void OnWait() {}
+  virtual void OnWake() {}
 };
 
 }  // namespace dragoman::model

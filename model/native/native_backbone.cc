@@ -76,6 +76,7 @@ class NativeBackbone final : public CachedBackbone {
   }
 
   int64_t weight_bytes() const override { return weights_.matrix_bytes(); }
+  int64_t kv_page_bytes() const override { return config_.num_layers * page_bytes(); }
 
   absl::Status Forward(const StepBatch& batch, StepOutput* output) override {
     DRAGOMAN_RETURN_IF_ERROR(cache_.Append(batch, &placements_));

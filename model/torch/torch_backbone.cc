@@ -64,6 +64,15 @@ class TorchBackbone final : public CachedBackbone {
     return absl::StrCat("torch-", options_.device, "-", type);
   }
 
+  int64_t kv_page_bytes() const override {
+    int64_t bytes = 0;
+    for (const auto* side : {&keys_, &values_}) {
+      for (const torch::Tensor& layer : *side) {
+        bytes += kPageRows * layer.stride(0) * static_cast<int64_t>(layer.element_size());
+      }
+    }
+    return bytes;
+  }
   int64_t weight_bytes() const override {
     return config_.ParameterCount() * static_cast<int64_t>(torch::elementSize(dtype_));
   }

@@ -102,6 +102,9 @@ const std::vector<Setting>& Settings() {
           "time between dials of the own port; three failures end the process with 71; 0: never"),
       Text("instance", &C::instance, "name of this replica in logs and GetInfo"),
       Text("log-level", &C::log_level, "debug, info, warning, error or off"),
+      Text("trace", &C::trace, "spans of sessions: none, or log (one line each)"),
+      Number("step-budget-ms", &C::step_budget_ms,
+             "longest decode step that serves all slots in time; for the alert StepSlow"),
   };
   return *settings;
 }
@@ -220,6 +223,9 @@ absl::Status ServerConfig::Validate() const {
         absl::StrCat("--weights=", weights, " is none of auto, fp32, bf16, int8, int4"));
   }
   DRAGOMAN_RETURN_IF_ERROR(ParseLogLevel(log_level).status());
+  if (trace != "none" && trace != "log") {
+    return absl::InvalidArgumentError(absl::StrCat("--trace=", trace, " is neither none nor log"));
+  }
   constexpr uint32_t kDay = 86400;
   DRAGOMAN_RETURN_IF_ERROR(InRange("threads", threads, 0, 1024));
   DRAGOMAN_RETURN_IF_ERROR(InRange("slots", slots, 1, 4096));
@@ -243,6 +249,7 @@ absl::Status ServerConfig::Validate() const {
   DRAGOMAN_RETURN_IF_ERROR(InRange("transport-megabytes", transport_megabytes, 0, 1u << 20));
   DRAGOMAN_RETURN_IF_ERROR(InRange("step-timeout-seconds", step_timeout_seconds, 0, 3600));
   DRAGOMAN_RETURN_IF_ERROR(InRange("self-probe-seconds", self_probe_seconds, 0, 3600));
+  DRAGOMAN_RETURN_IF_ERROR(InRange("step-budget-ms", step_budget_ms, 1, 60000));
   DRAGOMAN_RETURN_IF_ERROR(InRange("drain-seconds", drain_seconds, 0, kDay));
   return InRange("drain-grace-seconds", drain_grace_seconds, 0, 3600);
 }
@@ -257,8 +264,11 @@ absl::StatusOr<ParsedConfig> ParseConfig(const std::vector<std::string>& argumen
       "DRAGOMAN_QUEUE_DEPTH. The flag wins.");
   bool print = false;
   bool check = false;
+  bool probe = false;
   app.add_flag("--print-config", print, "print every setting with its value and origin");
   app.add_flag("--check-config", check, "check the settings; exit 0 or 2");
+  app.add_flag("--probe", probe,
+               "ask the server that runs with these settings whether it is ready; exit 0 or 1");
   std::map<std::string, std::string> flags;
   std::map<std::string, CLI::Option*> options;
   for (const Setting& setting : Settings()) {
@@ -311,6 +321,7 @@ absl::StatusOr<ParsedConfig> ParseConfig(const std::vector<std::string>& argumen
   }
   if (print) parsed.action = ParsedConfig::Action::kPrint;
   if (check) parsed.action = ParsedConfig::Action::kCheck;
+  if (probe) parsed.action = ParsedConfig::Action::kProbe;
   return parsed;
 }
 

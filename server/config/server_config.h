@@ -65,6 +65,8 @@ struct ServerConfig {
   uint32_t self_probe_seconds = 10;    // 0: no self probe
   std::string instance;                // replica name in logs and GetInfo
   std::string log_level = "info";
+  std::string trace = "none";    // "log": one line per span
+  uint32_t step_budget_ms = 80;  // shown as step_budget_seconds; from `dragoman-model bench`
 
   // Errors: InvalidArgument with the name of the setting and its limits.
   absl::Status Validate() const;
@@ -76,7 +78,7 @@ struct ConfigSource {
 };
 
 struct ParsedConfig {
-  enum class Action { kRun, kPrint, kCheck, kHelp };
+  enum class Action { kRun, kPrint, kCheck, kProbe, kHelp };
   Action action = Action::kRun;
   ServerConfig config;
   std::map<std::string, ConfigSource> sources;  // by flag name without dashes

@@ -24,6 +24,8 @@ using std::chrono::seconds;
 
 // Beside words, flushes and segment ends wait in an engine mailbox; a session bounds them itself.
 constexpr size_t kPendingMarks = 4096;
+// Lines about refused calls, for each reason.
+constexpr int kRefusalLinesPerSecond = 10;
 // Calls that are not sessions (health watches) are cut after this at the very end.
 constexpr Duration kShutdownPatience = std::chrono::milliseconds(500);
 constexpr std::chrono::milliseconds kProbePatience{5000};
@@ -93,7 +95,8 @@ class WarmUpSink final : public model::SequenceSink {
 DragomanServer::DragomanServer(const Options& options)
     : options_(options),
       admission_({options.config.slots, options.config.queue_depth}, options.clock),
-      telemetry_({&admission_, &table_, &catalog_, options.build.version, options.build.commit}),
+      telemetry_({&admission_, &table_, &catalog_, options.clock, options.build.version,
+                  options.build.commit, options.build.isa, options.config.step_budget_ms / 1e3}),
       delivery_(options.clock),
       quotas_(options.clock) {
   stop_ = std::make_unique<StopSequence>(
@@ -132,8 +135,15 @@ absl::Status DragomanServer::Listen() {
   google::protobuf::SetLogHandler(nullptr);
   delivery_.Start();
   RpcParts parts;
-  parts.session = {options_.clock, &delivery_, telemetry_.server_observer(), options_.logger,
-                   &table_};
+  limited_logger_ = MakeRateLimitedLogger(
+      options_.logger, options_.clock,
+      {"call_refused", "sequence_failed", "sequence_refused", "engine_refused_source"},
+      kRefusalLinesPerSecond);
+  if (options_.config.trace == "log") {
+    trace_sink_ = MakeLogTraceSink(options_.logger, options_.clock->Now());
+  }
+  parts.session = {options_.clock,        &delivery_, telemetry_.server_observer(),
+                   limited_logger_.get(), &table_,    trace_sink_.get()};
   parts.session_limits = SessionLimitsOf(options_.config);
   parts.limits = RpcLimitsOf(options_.config);
   parts.build = options_.build;
@@ -186,6 +196,9 @@ absl::Status DragomanServer::LoadModel(const ModelLoader& loader) {
   const model::ModelConfig& shape = parts.backbone->config();
   parts.model.parameters = shape.ParameterCount();
   parts.model.num_layers = shape.num_layers;
+  parts.model.kv_page_bytes = parts.backbone->kv_page_bytes();
+  const auto rows = static_cast<int32_t>(parts.model.max_positions);
+  parts.model.kv_pages_per_slot = model::PagesForSlots(1, rows, rows);
   const std::string backbone = parts.backbone->description();
   model::EngineOptions engine_options;
   engine_options.max_sequences = options_.config.slots;
@@ -275,7 +288,6 @@ void DragomanServer::RequestStop() { stop_->RequestStop(); }
 
 StopSequence::Result DragomanServer::Run() {
   const StopSequence::Result result = stop_->Run();
-  if (result.cut > 0) telemetry_.OnDrainedStreams("cut", result.cut);
   grpc_->Shutdown(kShutdownPatience);
   options_.logger->Info("stopped", {{"drained", result.drained}, {"cut", result.cut}});
   return result;

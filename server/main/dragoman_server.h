@@ -29,6 +29,7 @@
 #include "server/session/delivery_queue.h"
 #include "server/session/served_model.h"
 #include "server/session/session_table.h"
+#include "server/session/trace.h"
 #include "server/telemetry/admin_server.h"
 #include "server/telemetry/telemetry.h"
 
@@ -106,6 +107,8 @@ class DragomanServer final : public EdgeStatsSource {
   SessionTable table_;
   ModelCatalog catalog_;
   Telemetry telemetry_;
+  std::unique_ptr<Logger> limited_logger_;
+  std::unique_ptr<TraceSink> trace_sink_;
   DeliveryQueue delivery_;
   ClientQuotas quotas_;
   std::unique_ptr<ClientRegistry> clients_;

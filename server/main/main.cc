@@ -1,9 +1,10 @@
 // dragoman-server: builds the object graph and nothing else.
-// Exit: 0 stopped in order; 1 cannot serve (model, port, credentials); 2 bad settings; 70 a compute
-// step hangs; 71 the own port does not answer.
+// Exit: 0 stopped in order, or --probe found a server that is ready; 1 cannot serve (model, port,
+// credentials); 2 bad settings; 70 a compute step hangs; 71 the own port does not answer.
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -12,11 +13,13 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "model/kernels/matmul.h"
 #include "server/config/server_config.h"
 #include "server/lifecycle/accept_loop.h"
 #include "server/lifecycle/signal_watcher.h"
 #include "server/main/dragoman_server.h"
 #include "server/main/load_model.h"
+#include "server/telemetry/admin_probe.h"
 
 namespace dragoman::server {
 namespace {
@@ -55,14 +58,15 @@ int Serve(const ParsedConfig& parsed) {
   });
   if (!watcher.ok()) return Fail(watcher.status(), kExitFailure);
 
-  auto server = DragomanServer::Start({config,
-                                       PrintConfig(parsed),
-                                       {DRAGOMAN_VERSION, DRAGOMAN_COMMIT, config.instance},
-                                       &clock,
-                                       logger.get(),
-                                       // Nothing is taken down in order: what hangs would hang
-                                       // that as well.
-                                       [](int code) { std::_Exit(code); }});
+  auto server = DragomanServer::Start(
+      {config,
+       PrintConfig(parsed),
+       {DRAGOMAN_VERSION, DRAGOMAN_COMMIT, config.instance, model::KernelTarget()},
+       &clock,
+       logger.get(),
+       // Nothing is taken down in order: what hangs would hang
+       // that as well.
+       [](int code) { std::_Exit(code); }});
   if (!server.ok()) return Fail(server.status(), kExitFailure);
   {
     const MutexLock lock(&mu);
@@ -84,6 +88,17 @@ void NoCoreDumps() {
   setrlimit(RLIMIT_CORE, &none);
 }
 
+// For health checks of containers: the exit code is the answer.
+int Probe(const ServerConfig& config) {
+  if (config.admin_listen == "off") {
+    return Fail(absl::InvalidArgumentError("--probe needs an admin port"), kExitUsage);
+  }
+  const auto address = ParseHostPort(config.admin_listen);
+  if (!address.ok()) return Fail(address.status(), kExitUsage);
+  const absl::Status ready = ProbeReady(address->host, address->port, std::chrono::seconds(2));
+  return ready.ok() ? 0 : Fail(ready, kExitFailure);
+}
+
 int Main(int argc, char** argv) {
   NoCoreDumps();
   std::vector<std::string> environment;
@@ -98,6 +113,7 @@ int Main(int argc, char** argv) {
     std::fputs(PrintConfig(*parsed).c_str(), stdout);
     return 0;
   }
+  if (parsed->action == ParsedConfig::Action::kProbe) return Probe(parsed->config);
   const absl::Status valid = parsed->config.Validate();
   if (!valid.ok()) return Fail(valid, kExitUsage);
   if (parsed->action == ParsedConfig::Action::kCheck) return 0;

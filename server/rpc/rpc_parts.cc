@@ -30,6 +30,12 @@ std::string PeerOf(const grpc::CallbackServerContext& context) {
   return peer;
 }
 
+TraceContext TraceOf(const grpc::CallbackServerContext& context) {
+  const auto found = context.client_metadata().find("traceparent");
+  if (found == context.client_metadata().end()) return StartTrace("");
+  return StartTrace({found->second.data(), found->second.size()});
+}
+
 std::string NewSessionId() {
   std::random_device device;
   std::array<uint32_t, 4> bits;

@@ -37,6 +37,7 @@ struct BuildInfo {
   std::string version;
   std::string commit;
   std::string instance;
+  std::string isa;  // instruction set of the kernels
 };
 
 // All of it outlives the gRPC server. `session` has the clock, delivery thread, observer, logger.
@@ -55,6 +56,8 @@ struct RpcParts {
 
 // The peer without its port: the unit of fairness until clients have names.
 std::string PeerOf(const grpc::CallbackServerContext& context);
+// The caller's trace (`traceparent` in the metadata) or a new one.
+TraceContext TraceOf(const grpc::CallbackServerContext& context);
 // 128 random bits as hex.
 std::string NewSessionId();
 // The error of a draining replica, with the time that is left.

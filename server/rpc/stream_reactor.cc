@@ -297,10 +297,11 @@ void StreamReactor::StartSession(const v1::StreamConfig& config) {
     starting_ = true;                     // from here on the end of the session is the report
   }
   auto& [session_config, model] = std::get<CheckedConfig>(checked);
-  std::shared_ptr<Session> session(new Session(
-      SessionIdentity{NewSessionId(), peer_, kMethod, now, client_.name, client_.credential},
-      session_config, model, parts_->session_limits, parts_->session, weak_from_this(),
-      std::get<std::unique_ptr<ClientShare>>(std::move(share))));
+  std::shared_ptr<Session> session(
+      new Session(SessionIdentity{NewSessionId(), peer_, kMethod, now, client_.name,
+                                  client_.credential, TraceOf(*context_)},
+                  session_config, model, parts_->session_limits, parts_->session, weak_from_this(),
+                  std::get<std::unique_ptr<ClientShare>>(std::move(share))));
   parts_->table->Add(session);
   bool gone = false;
   {

@@ -100,10 +100,11 @@ void TranslateReactor::Begin(const grpc::ByteBuffer& bytes) {
   }
   auto& [config, model] = std::get<CheckedConfig>(checked);
   // The whole text is one chunk for the session; its size was checked above.
-  std::shared_ptr<Session> session(new Session(
-      SessionIdentity{NewSessionId(), peer_, kMethod, begin_, client.name, client.credential},
-      config, model, parts_->session_limits, parts_->session, weak_from_this(),
-      std::get<std::unique_ptr<ClientShare>>(std::move(share))));
+  std::shared_ptr<Session> session(
+      new Session(SessionIdentity{NewSessionId(), peer_, kMethod, begin_, client.name,
+                                  client.credential, TraceOf(*context_)},
+                  config, model, parts_->session_limits, parts_->session, weak_from_this(),
+                  std::get<std::unique_ptr<ClientShare>>(std::move(share))));
   parts_->table->Add(session);
   {
     const MutexLock lock(&mu_);

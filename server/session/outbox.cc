@@ -17,9 +17,9 @@ size_t TextBytes(const EventBody& body) {
 
 }  // namespace
 
-bool Outbox::Push(EventBody body) {
+bool Outbox::Push(EventBody body, TimePoint now) {
   auto* delta = std::get_if<DeltaEvent>(&body);
-  auto* last = events_.empty() ? nullptr : std::get_if<DeltaEvent>(&events_.back());
+  auto* last = events_.empty() ? nullptr : std::get_if<DeltaEvent>(&events_.back().body);
   if (delta != nullptr && last != nullptr && delta->segment == last->segment) {
     bytes_ -= last->unstable.size();
     bytes_ += TextBytes(body);
@@ -30,27 +30,27 @@ bool Outbox::Push(EventBody body) {
     return true;
   }
   bytes_ += TextBytes(body);
-  events_.push_back(std::move(body));
+  events_.push_back({std::move(body), now});
   return false;
 }
 
 TimePoint Outbox::held_until() const {
-  if (events_.size() != 1 || !std::holds_alternative<DeltaEvent>(events_.front()) ||
+  if (events_.size() != 1 || !std::holds_alternative<DeltaEvent>(events_.front().body) ||
       !last_delta_.has_value()) {
     return TimePoint::max();
   }
   return *last_delta_ + min_interval_;
 }
 
-std::optional<EventBody> Outbox::Take(TimePoint now, bool hurry) {
+std::optional<Outbox::Taken> Outbox::Take(TimePoint now, bool hurry) {
   if (events_.empty()) return std::nullopt;
   const TimePoint held = held_until();
   if (!hurry && held != TimePoint::max() && now < held) return std::nullopt;
-  EventBody body = std::move(events_.front());
+  Taken taken = std::move(events_.front());
   events_.pop_front();
-  bytes_ -= TextBytes(body);
-  if (std::holds_alternative<DeltaEvent>(body)) last_delta_ = now;
-  return body;
+  bytes_ -= TextBytes(taken.body);
+  if (std::holds_alternative<DeltaEvent>(taken.body)) last_delta_ = now;
+  return taken;
 }
 
 void Outbox::Clear() {

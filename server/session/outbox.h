@@ -17,10 +17,15 @@ class Outbox {
   // Deltas nearer than `min_interval` to the one before wait for it, unless something follows them.
   explicit Outbox(Duration min_interval) : min_interval_(min_interval) {}
 
+  struct Taken {
+    EventBody body;
+    TimePoint made{};  // the oldest part of a merged delta counts
+  };
+
   // True when the event was merged into a waiting delta.
-  bool Push(EventBody body);
+  bool Push(EventBody body, TimePoint now);
   // The next event that may leave at `now`. `hurry` does not wait for the interval.
-  std::optional<EventBody> Take(TimePoint now, bool hurry);
+  std::optional<Taken> Take(TimePoint now, bool hurry);
   // When a delta that is held back by the interval may leave; TimePoint::max() if none is.
   TimePoint held_until() const;
   void Clear();
@@ -31,7 +36,7 @@ class Outbox {
 
  private:
   const Duration min_interval_;
-  std::deque<EventBody> events_;
+  std::deque<Taken> events_;
   size_t bytes_ = 0;                     // text in events_
   std::optional<TimePoint> last_delta_;  // when the last delta left
 };

@@ -9,6 +9,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
+const TimePoint kMade(std::chrono::minutes(59));
+
 DeltaEvent Delta(uint32_t segment, const std::string& stable, const std::string& unstable = "") {
   DeltaEvent delta;
   delta.segment = segment;
@@ -19,25 +21,25 @@ DeltaEvent Delta(uint32_t segment, const std::string& stable, const std::string&
 
 TEST(OutboxTest, MergesWaitingDeltasOfASegment) {
   Outbox outbox(Duration::zero());
-  EXPECT_FALSE(outbox.Push(Delta(1, "Die", "Kat")));
-  EXPECT_TRUE(outbox.Push(Delta(1, " Katzen", "schl")));
-  EXPECT_TRUE(outbox.Push(Delta(1, "", "schlafen")));
+  EXPECT_FALSE(outbox.Push(Delta(1, "Die", "Kat"), kMade));
+  EXPECT_TRUE(outbox.Push(Delta(1, " Katzen", "schl"), kMade));
+  EXPECT_TRUE(outbox.Push(Delta(1, "", "schlafen"), kMade));
 
   const auto body = outbox.Take(TimePoint(), false);
 
   ASSERT_TRUE(body.has_value());
-  EXPECT_EQ(std::get<DeltaEvent>(*body).stable, "Die Katzen");
-  EXPECT_EQ(std::get<DeltaEvent>(*body).unstable, "schlafen");
+  EXPECT_EQ(std::get<DeltaEvent>(body->body).stable, "Die Katzen");
+  EXPECT_EQ(std::get<DeltaEvent>(body->body).unstable, "schlafen");
   EXPECT_TRUE(outbox.empty());
   EXPECT_EQ(outbox.bytes(), 0u);
 }
 
 TEST(OutboxTest, NeverMergesAcrossSegmentsOrOtherEvents) {
   Outbox outbox(Duration::zero());
-  outbox.Push(Delta(1, "a"));
-  EXPECT_FALSE(outbox.Push(Delta(2, "b")));
-  EXPECT_FALSE(outbox.Push(FlushDoneEvent{1}));
-  EXPECT_FALSE(outbox.Push(Delta(2, "c")));
+  outbox.Push(Delta(1, "a"), kMade);
+  EXPECT_FALSE(outbox.Push(Delta(2, "b"), kMade));
+  EXPECT_FALSE(outbox.Push(FlushDoneEvent{1}, kMade));
+  EXPECT_FALSE(outbox.Push(Delta(2, "c"), kMade));
   EXPECT_EQ(outbox.size(), 4u);
   EXPECT_EQ(outbox.bytes(), 3u);
 }
@@ -45,38 +47,38 @@ TEST(OutboxTest, NeverMergesAcrossSegmentsOrOtherEvents) {
 TEST(OutboxTest, HoldsDeltasForTheirInterval) {
   const TimePoint start(std::chrono::hours(1));
   Outbox outbox(milliseconds(100));
-  outbox.Push(Delta(1, "first"));
+  outbox.Push(Delta(1, "first"), kMade);
   EXPECT_TRUE(outbox.Take(start, false).has_value());  // the first leaves at once
-  outbox.Push(Delta(1, " second"));
+  outbox.Push(Delta(1, " second"), kMade);
 
   EXPECT_EQ(outbox.held_until(), start + milliseconds(100));
   EXPECT_FALSE(outbox.Take(start + milliseconds(99), false).has_value());
-  outbox.Push(Delta(1, " third"));
+  outbox.Push(Delta(1, " third"), kMade);
   const auto body = outbox.Take(start + milliseconds(100), false);
 
   ASSERT_TRUE(body.has_value());
-  EXPECT_EQ(std::get<DeltaEvent>(*body).stable, " second third");
+  EXPECT_EQ(std::get<DeltaEvent>(body->body).stable, " second third");
   EXPECT_EQ(outbox.held_until(), TimePoint::max());
 }
 
 TEST(OutboxTest, WhatFollowsADeltaReleasesIt) {
   const TimePoint start(std::chrono::hours(1));
   Outbox outbox(milliseconds(100));
-  outbox.Push(Delta(1, "first"));
+  outbox.Push(Delta(1, "first"), kMade);
   outbox.Take(start, false);
-  outbox.Push(Delta(1, " second"));
-  outbox.Push(FinalEvent{});
+  outbox.Push(Delta(1, " second"), kMade);
+  outbox.Push(FinalEvent{}, kMade);
 
-  EXPECT_TRUE(std::holds_alternative<DeltaEvent>(*outbox.Take(start, false)));
-  EXPECT_TRUE(std::holds_alternative<FinalEvent>(*outbox.Take(start, false)));
+  EXPECT_TRUE(std::holds_alternative<DeltaEvent>(outbox.Take(start, false)->body));
+  EXPECT_TRUE(std::holds_alternative<FinalEvent>(outbox.Take(start, false)->body));
 }
 
 TEST(OutboxTest, HurryDoesNotWait) {
   const TimePoint start(std::chrono::hours(1));
   Outbox outbox(milliseconds(100));
-  outbox.Push(Delta(1, "first"));
+  outbox.Push(Delta(1, "first"), kMade);
   outbox.Take(start, false);
-  outbox.Push(Delta(1, " second"));
+  outbox.Push(Delta(1, " second"), kMade);
   EXPECT_TRUE(outbox.Take(start, true).has_value());
 }
 

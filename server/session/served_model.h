@@ -27,6 +27,8 @@ struct ServedModel {
   int64_t parameters = 0;
   int64_t num_layers = 0;
   int64_t max_positions = 0;
+  int64_t kv_page_bytes = 0;     // of the KV pool
+  size_t kv_pages_per_slot = 0;  // most that one stream can take
   bool is_default = false;
   std::shared_ptr<const model::Tokenizer> tokenizer;
   std::shared_ptr<const void> files;  // what the backbone may still read from; before `engine`

@@ -2,6 +2,7 @@
 // Called from gRPC and delivery threads; implementations are thread-safe and must not block.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -28,6 +29,12 @@ struct SessionSummary {
   Duration length{};
   Usage usage;
   uint32_t lag_p95_ms = 0;
+  uint32_t forced_writes = 0;  // segments whose end a limit or the session's end forced
+  // What a drain did with it: "finished", "moved" (half-closed after the notice), "cut"; empty: the
+  // session ended without one.
+  std::string drain_outcome;
+  std::string trace_id;
+  std::string span_id;
 };
 
 // Which label a text session has in the families.
@@ -64,6 +71,7 @@ class ServerObserver {
   virtual void OnWord(const SessionLabels& labels, uint32_t lag_words, Duration lag) {}
   virtual void OnFinal(const SessionLabels& labels, const FinalEvent& final_event) {}
   virtual void OnEvent(const EventBody& body) {}
+  // `time`: from the moment the event was made to the end of its write.
   virtual void OnEventWritten(std::string_view kind, size_t bytes, Duration time) {}
   virtual void OnUnary(const std::string& model, std::string_view code, Duration time) {}
   virtual void OnSessionEnd(const SessionSummary& summary) {}

@@ -89,7 +89,7 @@ void Session::Touch() {
 
 void Session::Push(EventBody body) {
   if (transport_done_ || abandoned_) return;
-  outbox_.Push(std::move(body));
+  outbox_.Push(std::move(body), parts_.clock->Now());
   wake_ = true;
   UpdatePause();
 }
@@ -107,6 +107,7 @@ void Session::OnAdmitted(std::unique_ptr<SlotLease> lease) {
   const Duration waited = now - identity_.config_time;
   queue_place_.reset();
   parts_.observer->OnQueueWait(model_->name, "admitted", waited);
+  EndQueueSpan("admitted");
   usage_.queue_wait_ms =
       static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(waited).count());
   last_client_ = last_event_ = now;
@@ -167,6 +168,7 @@ void Session::LeaveQueue(std::string_view outcome) {
   deferred_.push_back(std::move(queue_place_->leave));
   queue_place_.reset();
   parts_.observer->OnQueueWait(model_->name, outcome, parts_.clock->Now() - identity_.config_time);
+  EndQueueSpan(outcome);
 }
 
 void Session::Refuse(ServerError error) {
@@ -174,17 +176,11 @@ void Session::Refuse(ServerError error) {
   if (state_ != SessionState::kWaiting && state_ != SessionState::kQueued) return;
   const Duration waited = parts_.clock->Now() - identity_.config_time;
   queue_place_.reset();  // whoever refuses has taken it out of the queue
-  switch (error.reason) {
-    case ErrorReason::kQueueTimeout:
-      parts_.observer->OnQueueWait(model_->name, "timeout", waited);
-      break;
-    case ErrorReason::kNoCapacity:
-      parts_.observer->OnQueueWait(model_->name, "full", waited);
-      break;
-    default:
-      parts_.observer->OnQueueWait(model_->name, "drain", waited);
-      break;
-  }
+  const char* outcome = "drain";
+  if (error.reason == ErrorReason::kQueueTimeout) outcome = "timeout";
+  if (error.reason == ErrorReason::kNoCapacity) outcome = "full";
+  parts_.observer->OnQueueWait(model_->name, outcome, waited);
+  EndQueueSpan(outcome);
   outbox_.Clear();
   state_ = SessionState::kEnded;
   error_ = std::move(error);
@@ -410,7 +406,9 @@ void Session::EndEngineSide() {
 void Session::MaybeSettle() {
   if (settled_ || !transport_done_ || state_ != SessionState::kEnded) return;
   settled_ = true;
-  deferred_.push_back([this, self = shared_from_this(), summary = Summary(),
+  SessionSummary summary = Summary();
+  EndSessionSpan(summary);
+  deferred_.push_back([this, self = shared_from_this(), summary = std::move(summary),
                        failed = error_.has_value(),
                        reason = error_.value_or(ServerError{}).reason] {
     if (failed) parts_.observer->OnError(reason);
@@ -438,6 +436,13 @@ SessionSummary Session::Summary() const {
   summary.usage = usage_;
   summary.usage.events = seq_;
   summary.lag_p95_ms = lags_.Percentile(0.95);
+  summary.forced_writes = forced_writes_;
+  summary.trace_id = identity_.trace.trace_id;
+  summary.span_id = identity_.trace.span_id;
+  if (drain_noticed_) {
+    const bool moved = end_ == EndReason::kComplete && !half_closed_before_drain_;
+    summary.drain_outcome = end_ == EndReason::kDrain ? "cut" : moved ? "moved" : "finished";
+  }
   return summary;
 }
 
@@ -454,18 +459,19 @@ SessionOutput Session::TakeOutput(bool may_write) {
       wake_ = false;
       return output;
     }
-    std::optional<EventBody> body = outbox_.Take(now, state_ != SessionState::kActive);
-    if (!body.has_value()) return output;
+    std::optional<Outbox::Taken> taken = outbox_.Take(now, state_ != SessionState::kActive);
+    if (!taken.has_value()) return output;
     ++seq_;
     last_time_ms_ = std::max(last_time_ms_, TimeMs(now));
     output.kind = SessionOutput::Kind::kEvent;
-    output.event = {seq_, last_time_ms_, *std::move(body)};
+    output.event = {seq_, last_time_ms_, std::move(taken->body)};
     if (auto* ended = std::get_if<EndedEvent>(&output.event.body)) {
       usage_.events = seq_;
       ended->usage = usage_;
     }
     parts_.observer->OnEvent(output.event.body);
     write_kind_ = EventKindName(output.event.body);
+    write_made_ = taken->made;
     write_started_ = last_event_ = now;
     UpdatePause();
     wake_ = false;  // the caller goes on by itself
@@ -488,7 +494,7 @@ void Session::OnWriteDone(bool ok, size_t bytes) {
   const std::optional<TimePoint> started = std::exchange(write_started_, std::nullopt);
   UpdatePause();
   if (started.has_value() && ok) {
-    parts_.observer->OnEventWritten(write_kind_, bytes, parts_.clock->Now() - *started);
+    parts_.observer->OnEventWritten(write_kind_, bytes, parts_.clock->Now() - write_made_);
   }
 }
 
@@ -513,7 +519,8 @@ void Session::UpdatePause() {
                                "the reader is slow: deltas are merged and decoding pauses",
                                0,
                                0,
-                               {}});
+                               {}},
+                   parts_.clock->Now());
     }
   } else if (engine_paused_ && below) {
     engine_paused_ = false;
@@ -523,6 +530,9 @@ void Session::UpdatePause() {
 
 void Session::NoticeDraining(Duration left) {
   const Scope scope(this);
+  if (state_ == SessionState::kWaiting || state_ == SessionState::kQueued) return;
+  if (!drain_noticed_) half_closed_before_drain_ = half_closed_;
+  drain_noticed_ = true;
   if (state_ != SessionState::kActive) return;
   Push(NoticeEvent{
       NoticeCode::kDraining,

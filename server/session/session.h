@@ -34,6 +34,7 @@
 #include "server/session/session_config.h"
 #include "server/session/session_event.h"
 #include "server/session/source_ledger.h"
+#include "server/session/trace.h"
 
 namespace dragoman::server {
 
@@ -81,6 +82,7 @@ struct SessionParts {
   ServerObserver* observer = nullptr;
   Logger* logger = nullptr;
   SessionRegistry* registry = nullptr;
+  TraceSink* traces = nullptr;  // null: no spans
 };
 
 // What the client of a session may have in all its sessions together. The share of one session ends
@@ -99,6 +101,7 @@ struct SessionIdentity {
   TimePoint config_time{};
   std::string client{};      // name of the credential's owner; empty: anonymous
   std::string credential{};  // what the client was let in by; empty: nothing was needed
+  TraceContext trace;
 };
 
 // What the transport has to do next.
@@ -182,6 +185,10 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   void MaybeSettle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void UpdatePause() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   SessionSummary Summary() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EndSpan(TraceSpan span) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EndQueueSpan(std::string_view outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EndSegmentSpan(const FinalEvent& final_event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EndSessionSpan(const SessionSummary& summary) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // One per kind of engine event (session_events.cc).
   void Handle(const model::WordCommitted& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -212,6 +219,8 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   SessionState state_ ABSL_GUARDED_BY(mu_) = SessionState::kWaiting;
   // Work for after the lock: releases, log lines, wake-ups.
   std::vector<std::function<void()>> deferred_ ABSL_GUARDED_BY(mu_);
+  // Spans that ended; told before the transport is woken, so that they come in order.
+  std::vector<TraceSpan> ended_spans_ ABSL_GUARDED_BY(mu_);
   bool wake_ ABSL_GUARDED_BY(mu_) = false;
 
   // admission
@@ -242,6 +251,9 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   SourcePosition translated_ ABSL_GUARDED_BY(mu_);  // end of the last final
   LagHistogram lags_ ABSL_GUARDED_BY(mu_);
   Usage usage_ ABSL_GUARDED_BY(mu_);
+  uint32_t forced_writes_ ABSL_GUARDED_BY(mu_) = 0;
+  std::optional<TimePoint> first_write_ ABSL_GUARDED_BY(mu_);
+  std::optional<TimePoint> segment_write_ ABSL_GUARDED_BY(mu_);  // first of the open segment
 
   // delivery
   Outbox outbox_ ABSL_GUARDED_BY(mu_);
@@ -251,6 +263,7 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   bool engine_paused_ ABSL_GUARDED_BY(mu_) = false;
   bool merge_noticed_ ABSL_GUARDED_BY(mu_) = false;
   std::string_view write_kind_ ABSL_GUARDED_BY(mu_);
+  TimePoint write_made_ ABSL_GUARDED_BY(mu_){};  // when the event of the write was made
   std::optional<TimePoint> write_started_ ABSL_GUARDED_BY(mu_);
   std::optional<TimePoint> gate_closed_ ABSL_GUARDED_BY(mu_);  // acknowledgements are missing
 
@@ -260,6 +273,8 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   bool abandoned_ ABSL_GUARDED_BY(mu_) = false;  // finish now, whatever waits in the outbox
   bool transport_done_ ABSL_GUARDED_BY(mu_) = false;
   bool settled_ ABSL_GUARDED_BY(mu_) = false;
+  bool drain_noticed_ ABSL_GUARDED_BY(mu_) = false;
+  bool half_closed_before_drain_ ABSL_GUARDED_BY(mu_) = false;
 
   // timers
   TimePoint armed_ ABSL_GUARDED_BY(mu_) = TimePoint::max();

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "server/session/session.h"
 #include "server/session/session_scope.h"
 
@@ -31,7 +32,9 @@ void Session::Handle(const model::WordCommitted& event) {
   parts_.observer->OnWord(labels_, lag_words, lag);
   lags_.Add(
       static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(lag).count()));
+  if (!segment_write_.has_value()) segment_write_ = now;
   if (usage_.first_write_ms == 0) {
+    first_write_ = now;
     usage_.first_write_ms = std::max(1u, TimeMs(now));
     parts_.observer->OnFirstWrite(labels_, now - first_source_.value_or(now));
   }
@@ -62,6 +65,11 @@ void Session::Handle(const model::SegmentClosed& event) {
   } else {
     final_event.client_id = 0;
   }
+  if (final_event.reason == FinalReason::kLength ||
+      final_event.reason == FinalReason::kSessionEnd) {
+    ++forced_writes_;
+  }
+  EndSegmentSpan(final_event);
   translated_ = end;
   ++usage_.segments;
   ++segments_closed_;
@@ -137,6 +145,59 @@ void Session::Handle(const model::SequenceEnded& event) {
   }
   Push(EndedEvent{end_, {}, Received(), translated_});
   EndEngineSide();
+}
+
+// ---------------------------------------------------------------- spans
+
+void Session::EndSpan(TraceSpan span) { ended_spans_.push_back(std::move(span)); }
+
+void Session::EndQueueSpan(std::string_view outcome) {
+  if (parts_.traces == nullptr) return;
+  EndSpan({ChildOf(identity_.trace),
+           "queue",
+           identity_.config_time,
+           parts_.clock->Now(),
+           {{"dragoman.queue.outcome", std::string(outcome)}},
+           {}});
+}
+
+void Session::EndSegmentSpan(const FinalEvent& final_event) {
+  const std::optional<TimePoint> first_write = std::exchange(segment_write_, std::nullopt);
+  if (parts_.traces == nullptr) return;
+  const TimePoint now = parts_.clock->Now();
+  const uint32_t first_word = final_event.source_begin.words + 1;
+  TraceSpan span{ChildOf(identity_.trace),
+                 absl::StrCat("segment[", final_event.segment, "]"),
+                 first_word <= ledger_.words() ? ledger_.ArrivalOf(first_word) : now,
+                 now,
+                 {{"dragoman.final.reason", FinalReasonName(final_event.reason)},
+                  {"dragoman.source.tokens", int64_t{final_event.stats.source_tokens}},
+                  {"dragoman.target.tokens", int64_t{final_event.stats.target_tokens}}},
+                 {}};
+  if (first_write.has_value()) span.events.emplace_back("first_write", *first_write);
+  span.events.emplace_back("final", now);
+  EndSpan(std::move(span));
+}
+
+void Session::EndSessionSpan(const SessionSummary& summary) {
+  if (parts_.traces == nullptr) return;
+  const auto code = error_.has_value() ? ErrorReasonCode(error_->reason) : absl::StatusCode::kOk;
+  TraceSpan span{identity_.trace,
+                 summary.method,
+                 identity_.config_time,
+                 parts_.clock->Now(),
+                 {{"rpc.system", "grpc"},
+                  {"rpc.service", "dragoman.v1.Interpreter"},
+                  {"rpc.method", summary.method},
+                  {"rpc.grpc.status_code", int64_t{static_cast<int>(code)}},
+                  {"dragoman.session_id", summary.session_id},
+                  {"dragoman.model", summary.model},
+                  {"dragoman.policy", summary.policy},
+                  {"dragoman.end", EndReasonName(summary.end)},
+                  {"dragoman.segments", int64_t{summary.usage.segments}}},
+                 {}};
+  if (first_write_.has_value()) span.events.emplace_back("first_write", *first_write_);
+  EndSpan(std::move(span));
 }
 
 }  // namespace dragoman::server

@@ -28,8 +28,11 @@ void LogSessionEnd(Logger* logger, const SessionSummary& summary) {
                 {"tgt_tokens", usage.target_tokens},
                 {"segments", usage.segments},
                 {"events", usage.events},
+                {"forced", summary.forced_writes},
                 {"lag_p95_ms", summary.lag_p95_ms},
-                {"skip_rate", 0.0}});
+                {"skip_rate", 0.0},
+                {"trace_id", summary.trace_id},
+                {"span_id", summary.span_id}});
 }
 
 }  // namespace dragoman::server

@@ -21,6 +21,7 @@ class ABSL_SCOPED_LOCKABLE Session::Scope {
     const bool arm = next < session_->armed_;
     if (arm) session_->armed_ = next;
     std::vector<std::function<void()>> deferred = std::exchange(session_->deferred_, {});
+    const std::vector<TraceSpan> spans = std::exchange(session_->ended_spans_, {});
     const bool wake = std::exchange(session_->wake_, false);
     session_->mu_.Unlock();
     if (arm) {
@@ -28,6 +29,7 @@ class ABSL_SCOPED_LOCKABLE Session::Scope {
         if (const auto session = weak.lock()) session->OnTimer();
       });
     }
+    for (const TraceSpan& span : spans) session_->parts_.traces->OnSpan(span);
     if (wake) {
       if (const auto transport = session_->transport_.lock()) transport->Wake();
     }

@@ -143,6 +143,24 @@ class CollectingTransport final : public SessionTransport {
   std::optional<ServerError> error;
 };
 
+// Keeps what the session says about itself.
+class KeepingObserver final : public ServerObserver {
+ public:
+  void OnEventWritten(std::string_view kind, size_t, Duration time) override {
+    writes.emplace_back(std::string(kind), time);
+  }
+  void OnSessionEnd(const SessionSummary& session) override { summary = session; }
+
+  std::vector<std::pair<std::string, Duration>> writes;
+  SessionSummary summary;
+};
+
+class KeepingTraceSink final : public TraceSink {
+ public:
+  void OnSpan(const TraceSpan& span) override { spans.push_back(span); }
+  std::vector<TraceSpan> spans;
+};
+
 class SessionTest : public ::testing::Test {
  protected:
   SessionTest() {
@@ -171,9 +189,10 @@ class SessionTest : public ::testing::Test {
 
   void Open() {
     session_ = std::make_shared<Session>(
-        SessionIdentity{"id", "peer", "StreamTranslate", clock_.Now()},
+        SessionIdentity{"id", "peer", "StreamTranslate", clock_.Now(), "client", trace_},
         std::make_shared<SessionConfig>(config_), model_, limits_,
-        SessionParts{&clock_, &delivery_, &observer_, logger_.get(), &table_}, transport_);
+        SessionParts{&clock_, &delivery_, &observer_, logger_.get(), &table_, &traces_},
+        transport_);
     table_.Add(session_);
     transport_->session = session_;
   }
@@ -199,7 +218,9 @@ class SessionTest : public ::testing::Test {
 
   testing::StepClock clock_;
   DeliveryQueue delivery_{&clock_};  // driven by RunPending()
-  ServerObserver observer_;
+  KeepingObserver observer_;
+  KeepingTraceSink traces_;
+  const TraceContext trace_{"trace", "span", "parent", true};
   std::unique_ptr<Logger> logger_ = MakeNullLogger();
   SessionTable table_;
   std::shared_ptr<RecordingEngine> engine_ = std::make_shared<RecordingEngine>();
@@ -480,6 +501,106 @@ TEST_F(SessionTest, ReportsItsPlaceInTheQueueOnceASecond) {
   Pass(milliseconds(1));
   EXPECT_EQ(transport_->Last<QueuedEvent>()->ahead, 1u);
   session_->Cancel();
+}
+
+TEST_F(SessionTest, TimesAnEventFromWhenItWasMade) {
+  transport_->keep_writes_open = true;
+  Start();
+  session_->AppendText("The cats ");
+  Emit(Word(" Die", 1));  // waits behind the write of "started"
+  Pass(milliseconds(30));
+  transport_->write_open = false;
+  session_->OnWriteDone(true, 10);
+  transport_->Wake();
+  Pass(milliseconds(12));
+  transport_->write_open = false;
+  session_->OnWriteDone(true, 10);
+
+  ASSERT_EQ(observer_.writes.size(), 2u);
+  EXPECT_EQ(observer_.writes[0],
+            std::make_pair(std::string("started"), Duration(milliseconds(30))));
+  EXPECT_EQ(observer_.writes[1], std::make_pair(std::string("delta"), Duration(milliseconds(42))));
+}
+
+TEST_F(SessionTest, SaysWhatADrainDidWithIt) {
+  const auto end = [&](bool half_close_before, bool half_close_after, bool cut) {
+    Start();
+    if (half_close_before) session_->HalfClose();
+    session_->NoticeDraining(seconds(10));
+    if (half_close_after) session_->HalfClose();
+    if (cut) session_->Close(EndReason::kDrain, {ErrorReason::kDraining, "", {}, {}});
+    Emit(model::SequenceEnded{cut ? absl::CancelledError("") : absl::OkStatus()});
+    return observer_.summary.drain_outcome;
+  };
+  EXPECT_EQ(end(true, false, false), "finished");
+  EXPECT_EQ(end(false, true, false), "moved");
+  EXPECT_EQ(end(false, false, true), "cut");
+
+  Start();
+  session_->HalfClose();
+  Emit(model::SequenceEnded{absl::OkStatus()});
+  EXPECT_EQ(observer_.summary.drain_outcome, "");
+}
+
+TEST_F(SessionTest, CountsForcedEndsOfSegments) {
+  Start();
+  session_->AppendText("a b c ");
+  model::SegmentClosed closed;
+  closed.segment = 1;
+  closed.cut = model::SegmentCut::kLength;
+  closed.sequence_words_end = 1;
+  Emit(closed);
+  closed.segment = 2;
+  closed.cut = model::SegmentCut::kBoundary;
+  closed.sequence_words_end = 2;
+  Emit(closed);
+  Emit(Word(" x", 3, 3));
+  Emit(model::SequenceEnded{absl::InternalError("")});  // closes segment 3
+
+  EXPECT_EQ(observer_.summary.forced_writes, 2u);
+  EXPECT_EQ(observer_.summary.client, "client");
+}
+
+TEST_F(SessionTest, LeavesSpansForQueueSegmentsAndItself) {
+  Open();
+  session_->OnQueued({[] { return size_t{1}; }, [] {}, clock_.Now() + seconds(9)});
+  const TimePoint config_time = clock_.Now();
+  Pass(milliseconds(100));
+  session_->OnAdmitted(std::make_unique<SlotLease>(3, [this] { ++released_; }));
+  Pass(milliseconds(50));
+  session_->AppendText("The cats ");
+  Pass(milliseconds(40));
+  Emit(Word(" Die", 1));
+  session_->HalfClose();
+  Pass(milliseconds(10));
+  model::SegmentClosed closed;
+  closed.segment = 1;
+  closed.cut = model::SegmentCut::kFinish;
+  closed.sequence_words_end = 2;
+  Emit(closed);
+  Emit(model::SequenceEnded{absl::OkStatus()});
+
+  ASSERT_EQ(traces_.spans.size(), 3u);
+  const TraceSpan& queue = traces_.spans[0];
+  const TraceSpan& segment = traces_.spans[1];
+  const TraceSpan& call = traces_.spans[2];
+  EXPECT_EQ(queue.name, "queue");
+  EXPECT_EQ(queue.end - queue.begin, milliseconds(100));
+  EXPECT_EQ(segment.name, "segment[1]");
+  EXPECT_EQ(segment.begin - config_time, milliseconds(150));
+  EXPECT_EQ(segment.end - config_time, milliseconds(200));
+  ASSERT_EQ(segment.events.size(), 2u);
+  EXPECT_EQ(segment.events[0].first, "first_write");
+  EXPECT_EQ(segment.events[0].second - config_time, milliseconds(190));
+  EXPECT_EQ(segment.events[1].first, "final");
+  EXPECT_EQ(call.name, "StreamTranslate");
+  EXPECT_EQ(call.context.span_id, "span");
+  EXPECT_EQ(call.context.parent_id, "parent");
+  for (const TraceSpan* child : {&queue, &segment}) {
+    EXPECT_EQ(child->context.trace_id, "trace");
+    EXPECT_EQ(child->context.parent_id, "span");
+    EXPECT_EQ(child->context.span_id.size(), 16u);
+  }
 }
 
 TEST_F(SessionTest, AnEndAskedForAfterEverythingWasDoneIsStillComplete) {

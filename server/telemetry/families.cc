@@ -82,6 +82,8 @@ Telemetry::Families::Families()
       errors(Counter("dragoman_errors_total", "Calls that did not end with OK, by reason.")),
       notices(Counter("dragoman_notices_total", "Notices sent.")),
       drain_streams(Counter("dragoman_drain_streams_total", "Sessions of a drain by outcome.")),
+      forced_writes(Counter("dragoman_forced_writes_total",
+                            "Segments whose end was forced upon the policy, by cause.")),
       client_source_words(
           Counter("dragoman_client_source_words_total", "Source words received, by client.")),
       connections_refused(
@@ -92,7 +94,29 @@ Telemetry::Families::Families()
       quota_rejects(Counter("dragoman_quota_rejects_total", "Calls over a quota.")),
       credential_reloads(
           Counter("dragoman_credential_reloads_total", "Credential files read again.")) {
-  // Series of the edge are there from the start: an alert sees the first rise.
+  for (const char* method : {"StreamTranslate", "Translate", "ListModels", "GetInfo"}) {
+    grpc_started.Add({{"grpc_service", kService}, {"grpc_method", method}});
+    grpc_handled.Add({{"grpc_service", kService}, {"grpc_method", method}, {"grpc_code", "OK"}});
+  }
+  for (int i = 0; i < kNumErrorReasons; ++i) {
+    errors.Add({{"reason", ErrorReasonName(static_cast<ErrorReason>(i))}});
+  }
+  for (const char* kind :
+       {"queued", "started", "progress", "delta", "final", "flush_done", "notice", "ended"}) {
+    events.Add({{"kind", kind}});
+  }
+  for (const char* kind :
+       {"config", "text", "flush", "end_segment", "ack", "heartbeat", "translate"}) {
+    messages.Add({{"kind", kind}});
+  }
+  for (const NoticeCode code :
+       {NoticeCode::kDraining, NoticeCode::kDurationSoon, NoticeCode::kIdleSoon,
+        NoticeCode::kSegmentCut, NoticeCode::kSourceBehind, NoticeCode::kDeltasMerged,
+        NoticeCode::kRepetitionStopped}) {
+    notices.Add({{"code", NoticeCodeName(code)}});
+  }
+  received_bytes.Add({{"input", "text"}});
+  sent_bytes.Add({{"input", "text"}});
   for (const char* reason : {"fd", "peer", "total"}) connections_refused.Add({{"reason", reason}});
   self_probe_failures.Add({});
   for (const char* reason :
@@ -106,6 +130,32 @@ Telemetry::Families::Families()
   }
   for (const char* outcome : {"finished", "moved", "cut"}) {
     drain_streams.Add({{"outcome", outcome}});
+  }
+}
+
+void Telemetry::Families::OpenModel(const std::string& model) {
+  for (Counters* family :
+       {&source_words, &source_tokens, &target_words, &target_tokens, &tail_rewrites,
+        &tail_erased_bytes, &final_bytes, &repetition_stops, &empty_finals}) {
+    family->Add({{"model", model}});
+  }
+  for (const FinalReason reason :
+       {FinalReason::kBoundary, FinalReason::kClient, FinalReason::kHalfClose, FinalReason::kLength,
+        FinalReason::kSessionEnd}) {
+    segments.Add({{"model", model}, {"reason", FinalReasonName(reason)}});
+  }
+  for (const char* policy : {"wait_k", "sentence"}) {
+    const prometheus::Labels with_policy{{"model", model}, {"policy", policy}};
+    const prometheus::Labels with_input{{"model", model}, {"policy", policy}, {"input", "text"}};
+    first_write_seconds.Add(with_input, Seconds());
+    word_lag_seconds.Add(with_input, Seconds());
+    word_lag_words.Add(with_policy, LagWords());
+  }
+  queue_wait_seconds.Add({{"model", model}, {"outcome", "admitted"}}, QueueSeconds());
+  unary_seconds.Add({{"model", model}, {"code", "OK"}}, Seconds());
+  length_ratio.Add({{"model", model}}, Ratios());
+  for (const char* cause : {"length", "session_end"}) {
+    forced_writes.Add({{"model", model}, {"cause", cause}});
   }
 }
 

@@ -17,7 +17,12 @@ class Telemetry::Families {
   using Counters = prometheus::Family<prometheus::Counter>;
   using Histograms = prometheus::Family<prometheus::Histogram>;
 
+  static constexpr char kService[] = "dragoman.v1.Interpreter";
+
+  // Series of closed label sets exist from the start, so that an alert sees the first rise.
   Families();
+  // The same for what one model has.
+  void OpenModel(const std::string& model);
 
   static const Buckets& Seconds();      // .05 .. 30 s
   static const Buckets& StepSeconds();  // .0005 doubling to 2 s
@@ -61,6 +66,7 @@ class Telemetry::Families {
   Counters& errors;
   Counters& notices;
   Counters& drain_streams;
+  Counters& forced_writes;
   Counters& client_source_words;
   Counters& connections_refused;
   Counters& self_probe_failures;

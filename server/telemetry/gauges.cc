@@ -1,9 +1,15 @@
 #include "server/telemetry/gauges.h"
 
 #include <dirent.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
 #include <fstream>
+#include <map>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -45,6 +51,17 @@ class FamilyList {
   std::vector<MetricFamily> families_;
 };
 
+// When the system started, in seconds since the epoch; 0 when it does not say.
+double BootTime() {
+  std::ifstream file("/proc/stat");
+  std::string word;
+  double seconds = 0;
+  while (file >> word) {
+    if (word == "btime" && file >> seconds) return seconds;
+  }
+  return 0;
+}
+
 size_t CountOpenFiles() {
   DIR* const folder = opendir("/proc/self/fd");
   if (folder == nullptr) return 0;
@@ -54,26 +71,90 @@ size_t CountOpenFiles() {
   return count > 3 ? count - 3 : 0;  // ".", ".." and the folder itself
 }
 
-void AddProcess(FamilyList* list) {
-  // /proc/self/stat, fields 14, 15 and 22 to 24 of proc(5); the name before may hold blanks.
-  std::ifstream file("/proc/self/stat");
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+// Fields of a stat file of proc(5) from number 3 on; the name before them may hold blanks.
+struct ProcStat {
+  std::string name;
+  double cpu_seconds = 0;
+  double start_ticks = 0;  // since the start of the system
+  double virtual_bytes = 0;
+  double resident_pages = 0;
+};
+std::optional<ProcStat> ReadProcStat(const std::string& path) {
+  std::ifstream file(path);
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const size_t name_begin = text.find('(');
   const size_t name_end = text.rfind(')');
-  if (name_end == std::string::npos) return;
+  if (name_begin == std::string::npos || name_end == std::string::npos) return std::nullopt;
+  ProcStat stat;
+  stat.name = text.substr(name_begin + 1, name_end - name_begin - 1);
   std::istringstream fields(text.substr(name_end + 1));
   std::string skipped;
   for (int i = 3; i <= 13; ++i) fields >> skipped;
-  double user_ticks = 0, system_ticks = 0, resident_pages = 0, virtual_bytes = 0;
+  double user_ticks = 0, system_ticks = 0;
   fields >> user_ticks >> system_ticks;
-  for (int i = 16; i <= 22; ++i) fields >> skipped;
-  fields >> virtual_bytes >> resident_pages;
-  const auto ticks = static_cast<double>(sysconf(_SC_CLK_TCK));
-  const auto page = static_cast<double>(sysconf(_SC_PAGESIZE));
-  list->Single("process_cpu_seconds_total", "User and system time.",
-               (user_ticks + system_ticks) / ticks, MetricType::Counter);
-  list->Single("process_resident_memory_bytes", "Resident memory.", resident_pages * page);
-  list->Single("process_virtual_memory_bytes", "Virtual memory.", virtual_bytes);
+  stat.cpu_seconds = (user_ticks + system_ticks) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  for (int i = 16; i <= 21; ++i) fields >> skipped;
+  fields >> stat.start_ticks >> stat.virtual_bytes >> stat.resident_pages;
+  return stat;
+}
+
+// CPU time of the threads that compute: the engine threads and the compute threads below them. A
+// compute thread that waits for the next loop of a step spins for a moment; that counts as busy.
+void AddWorkers(FamilyList* list) {
+  list->Open("dragoman_worker_busy_seconds_total", "CPU time of compute threads.",
+             MetricType::Counter);
+  DIR* const folder = opendir("/proc/self/task");
+  if (folder == nullptr) return;
+  std::vector<long> threads;
+  while (const dirent* entry = readdir(folder)) {
+    if (const long thread = std::strtol(entry->d_name, nullptr, 10); thread > 0) {
+      threads.push_back(thread);
+    }
+  }
+  closedir(folder);
+  std::sort(threads.begin(), threads.end());
+  std::map<std::string, int> numbers;
+  for (const long thread : threads) {
+    const auto stat = ReadProcStat("/proc/self/task/" + std::to_string(thread) + "/stat");
+    if (!stat.has_value() || (stat->name != "engine" && stat->name != "compute")) continue;
+    list->Add({{"worker", stat->name + "-" + std::to_string(numbers[stat->name]++)}},
+              stat->cpu_seconds);
+  }
+}
+
+void AddProcess(FamilyList* list) {
+  const auto stat = ReadProcStat("/proc/self/stat");
+  if (!stat.has_value()) return;
+  list->Single("process_cpu_seconds_total", "User and system time.", stat->cpu_seconds,
+               MetricType::Counter);
+  list->Single("process_resident_memory_bytes", "Resident memory.",
+               stat->resident_pages * static_cast<double>(sysconf(_SC_PAGESIZE)));
+  list->Single("process_virtual_memory_bytes", "Virtual memory.", stat->virtual_bytes);
+  list->Single("process_start_time_seconds", "Start of the process since the epoch.",
+               BootTime() + stat->start_ticks / static_cast<double>(sysconf(_SC_CLK_TCK)));
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    list->Single("process_max_fds", "Limit of open file descriptors.",
+                 static_cast<double>(limit.rlim_cur));
+  }
   list->Single("process_open_fds", "Open file descriptors.", static_cast<double>(CountOpenFiles()));
+}
+
+// Pages of the pool: taken, promised to open sequences (they may grow to their limit), and the
+// rest.
+struct KvUse {
+  size_t free = 0;
+  size_t reserved = 0;
+  size_t used = 0;
+};
+KvUse UseOf(const model::CacheStats& cache, size_t pages_per_slot) {
+  KvUse use;
+  use.used = cache.pages_used;
+  const size_t left = cache.pages_total - cache.pages_used;
+  const size_t promised = cache.open_streams * pages_per_slot;
+  use.reserved = std::min(left, promised - std::min(promised, use.used));
+  use.free = left - use.reserved;
+  return use;
 }
 
 void AddEdge(const EdgeStats& edge, FamilyList* list) {
@@ -91,9 +172,11 @@ std::string DefaultModel(const ModelCatalog& catalog) {
 
 }  // namespace
 
-std::vector<MetricFamily> CollectGauges(const GaugeSources& sources, const EdgeStatsSource* edge) {
+std::vector<MetricFamily> CollectGauges(const GaugeSources& sources, const GaugeState& own) {
   FamilyList list;
+  const size_t sessions_before = sources.table->size();
   const AdmissionStats admission = sources.admission->stats();
+  const size_t sessions_after = sources.table->size();
   const SessionTable::Counts counts = sources.table->counts();
   // Slots are shared by the models of the replica; today there is one.
   const std::string name = DefaultModel(*sources.catalog);
@@ -117,21 +200,40 @@ std::vector<MetricFamily> CollectGauges(const GaugeSources& sources, const EdgeS
                                        : static_cast<double>(admission.slots_used) /
                                              static_cast<double>(admission.slots));
 
+  const auto models = sources.catalog->models();
   std::vector<std::pair<std::string, model::EngineStats>> engines;
-  for (const auto& served : sources.catalog->models()) {
+  for (const auto& served : models) {
     engines.emplace_back(served->name, served->engine->stats());
   }
   list.Open("dragoman_kv_pages", "Pages of the KV pool.");
-  for (const auto& [engine, stats] : engines) {
-    list.Add({{"model", engine}, {"state", "free"}},
-             static_cast<double>(stats.cache.pages_total - stats.cache.pages_used));
-    list.Add({{"model", engine}, {"state", "used"}}, static_cast<double>(stats.cache.pages_used));
+  for (size_t i = 0; i < models.size(); ++i) {
+    const auto& [engine, stats] = engines[i];
+    const KvUse use = UseOf(stats.cache, models[i]->kv_pages_per_slot);
+    list.Add({{"model", engine}, {"state", "free"}}, static_cast<double>(use.free));
+    list.Add({{"model", engine}, {"state", "reserved"}}, static_cast<double>(use.reserved));
+    list.Add({{"model", engine}, {"state", "used"}}, static_cast<double>(use.used));
+  }
+  list.Open("dragoman_kv_block_bytes", "Bytes of a page of the KV pool.");
+  for (const auto& served : models) {
+    list.Add({{"model", served->name}}, static_cast<double>(served->kv_page_bytes));
   }
   list.Open("dragoman_engine_sequences", "Sequences open in the engine.");
   for (const auto& [engine, stats] : engines) {
     list.Add({{"model", engine}}, static_cast<double>(stats.slots_used));
   }
 
+  list.Open("dragoman_step_budget_seconds", "Longest decode step that serves all slots in time.");
+  list.Add(model, sources.step_budget_seconds);
+  list.Open("dragoman_scheduler_idle_seconds_total", "Time that the engine thread had no work.",
+            MetricType::Counter);
+  for (const auto& [engine, idle] : own.idle_times) {
+    list.Add({{"model", engine}}, std::chrono::duration<double>(idle).count());
+  }
+
+  list.Single("dragoman_leaked_slots_total", "Slots that no session holds; must stay 0.",
+              static_cast<double>(
+                  own.leaks->Look(admission.slots_used, std::max(sessions_before, sessions_after))),
+              MetricType::Counter);
   list.Single("dragoman_double_free_total", "Slots freed twice; must stay 0.",
               static_cast<double>(admission.double_frees), MetricType::Counter);
   list.Single("dragoman_draining", "1 while the replica drains.", admission.draining ? 1 : 0);
@@ -139,13 +241,17 @@ std::vector<MetricFamily> CollectGauges(const GaugeSources& sources, const EdgeS
               std::chrono::duration<double>(sources.admission->drain_left()).count());
   list.Single("dragoman_text_logging", "1 when user text may be logged.", 0);
   list.Open("dragoman_build_info", "Identity of the build.");
-  list.Add({{"version", sources.version}, {"commit", sources.commit}, {"compiler", __VERSION__}},
+  list.Add({{"version", sources.version},
+            {"commit", sources.commit},
+            {"compiler", __VERSION__},
+            {"isa", sources.isa}},
            1);
   list.Open("dragoman_model_info", "Models served.");
   for (const auto& served : sources.catalog->models()) {
     list.Add({{"model", served->name}, {"digest", served->digest}}, 1);
   }
-  if (edge != nullptr) AddEdge(edge->edge_stats(), &list);
+  if (own.edge != nullptr) AddEdge(own.edge->edge_stats(), &list);
+  AddWorkers(&list);
   AddProcess(&list);
   return list.Take();
 }

@@ -1,6 +1,8 @@
 // Gauges, computed at the moment of the scrape. Private to server/telemetry.
 #pragma once
 
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "prometheus/metric_family.h"
@@ -8,8 +10,14 @@
 
 namespace dragoman::server {
 
-// `edge` may be null: then the gauges of the edge are left out.
+// What Telemetry itself keeps for the gauges.
+struct GaugeState {
+  const EdgeStatsSource* edge = nullptr;  // null: the gauges of the edge are left out
+  LeakWatch* leaks = nullptr;
+  std::vector<std::pair<std::string, Duration>> idle_times;  // of engine threads, by model
+};
+
 std::vector<prometheus::MetricFamily> CollectGauges(const GaugeSources& sources,
-                                                    const EdgeStatsSource* edge);
+                                                    const GaugeState& state);
 
 }  // namespace dragoman::server

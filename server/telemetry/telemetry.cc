@@ -71,6 +71,12 @@ class Telemetry::Observer final : public ServerObserver {
     f_.tail_rewrites.Add(model).Increment(final_event.stats.tail_rewrites);
     f_.tail_erased_bytes.Add(model).Increment(final_event.stats.tail_bytes_erased);
     f_.final_bytes.Add(model).Increment(static_cast<double>(final_event.text.size()));
+    if (final_event.reason == FinalReason::kLength ||
+        final_event.reason == FinalReason::kSessionEnd) {
+      f_.forced_writes
+          .Add({{"model", labels.model}, {"cause", FinalReasonName(final_event.reason)}})
+          .Increment();
+    }
     if (final_event.text.empty()) f_.empty_finals.Add(model).Increment();
     if (final_event.stats.source_tokens > 0) {
       f_.length_ratio.Add(model, Families::Ratios())
@@ -98,6 +104,9 @@ class Telemetry::Observer final : public ServerObserver {
         .Add({{"model", summary.model}, {"end", EndReasonName(summary.end)}},
              Families::StreamSeconds())
         .Observe(ToSeconds(summary.length));
+    if (!summary.drain_outcome.empty()) {
+      f_.drain_streams.Add({{"outcome", summary.drain_outcome}}).Increment();
+    }
   }
 
   void OnConnectionRefused(std::string_view reason) override {
@@ -117,7 +126,7 @@ class Telemetry::Observer final : public ServerObserver {
   }
 
  private:
-  static constexpr char kService[] = "dragoman.v1.Interpreter";
+  static constexpr const char* kService = Families::kService;
   Families& f_;
   ClientLabels clients_;
 };
@@ -145,8 +154,8 @@ class EngineFeed final : public model::EngineObserver {
     Counter& mlp_encode;
     Counter& mlp_decode;
   };
-  EngineFeed(const Targets& targets, int64_t num_layers)
-      : t_(targets), num_layers_(static_cast<double>(num_layers)) {}
+  EngineFeed(const Targets& targets, int64_t num_layers, std::shared_ptr<IdleTime> idle)
+      : t_(targets), num_layers_(static_cast<double>(num_layers)), idle_(std::move(idle)) {}
 
   void OnStep(const model::StepFacts& facts) override {
     const bool decodes = facts.target_rows > 0;
@@ -166,10 +175,13 @@ class EngineFeed final : public model::EngineObserver {
   void OnGuard(model::TargetGuard guard) override {
     if (guard == model::TargetGuard::kLoop) t_.repetition_stops.Increment();
   }
+  void OnWait() override { idle_->Begin(); }
+  void OnWake() override { idle_->End(); }
 
  private:
   const Targets t_;
   const double num_layers_;
+  const std::shared_ptr<IdleTime> idle_;
 };
 
 }  // namespace
@@ -186,6 +198,12 @@ ServerObserver* Telemetry::server_observer() { return observer_.get(); }
 std::unique_ptr<model::EngineObserver> Telemetry::EngineObserverFor(const std::string& model,
                                                                     int64_t num_layers) {
   Families& f = *families_;
+  f.OpenModel(model);
+  const auto idle = std::make_shared<IdleTime>(sources_.clock);
+  {
+    const MutexLock lock(&mu_);
+    idle_times_[model] = idle;
+  }
   const auto step = [&](const char* stage) -> prometheus::Histogram& {
     return f.step_seconds.Add({{"model", model}, {"stage", stage}}, Families::StepSeconds());
   };
@@ -205,16 +223,19 @@ std::unique_ptr<model::EngineObserver> Telemetry::EngineObserverFor(const std::s
           tokens("encode"), tokens("decode"), f.repetition_stops.Add({{"model", model}}),
           modules("attention", "encode"), modules("attention", "decode"), modules("mlp", "encode"),
           modules("mlp", "decode")},
-      num_layers);
-}
-
-void Telemetry::OnDrainedStreams(const std::string& outcome, size_t count) {
-  families_->drain_streams.Add({{"outcome", outcome}}).Increment(static_cast<double>(count));
+      num_layers, idle);
 }
 
 std::string Telemetry::Scrape() const {
   std::vector<prometheus::MetricFamily> families = families_->registry.Collect();
-  for (prometheus::MetricFamily& gauge : CollectGauges(sources_, edge_.load())) {
+  GaugeState state{edge_.load(), &leaks_, {}};
+  {
+    const MutexLock lock(&mu_);
+    for (const auto& [model, idle] : idle_times_) {
+      state.idle_times.emplace_back(model, idle->total());
+    }
+  }
+  for (prometheus::MetricFamily& gauge : CollectGauges(sources_, state)) {
     families.push_back(std::move(gauge));
   }
   return prometheus::TextSerializer().Serialize(families);

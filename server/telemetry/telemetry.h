@@ -6,16 +6,20 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "model/engine/engine_observer.h"
 #include "server/admission/admission.h"
 #include "server/session/served_model.h"
 #include "server/session/server_observer.h"
 #include "server/session/session_table.h"
+#include "server/telemetry/idle_time.h"
+#include "server/telemetry/leak_watch.h"
 
 namespace dragoman::server {
 
@@ -24,8 +28,11 @@ struct GaugeSources {
   const Admission* admission = nullptr;
   const SessionTable* table = nullptr;
   const ModelCatalog* catalog = nullptr;
+  Clock* clock = nullptr;
   std::string version;
   std::string commit;
+  std::string isa;                 // instruction set of the kernels
+  double step_budget_seconds = 0;  // longest decode step that still serves all slots in time
 };
 
 class Telemetry {
@@ -37,8 +44,6 @@ class Telemetry {
   // For the engine of one model. `num_layers` turns rows into modules run.
   std::unique_ptr<model::EngineObserver> EngineObserverFor(const std::string& model,
                                                            int64_t num_layers);
-  // outcome: finished or cut.
-  void OnDrainedStreams(const std::string& outcome, size_t count);
   // Who knows the connections and the certificate; nullptr takes it away. It must not go while a
   // scrape may run.
   void SetEdge(const EdgeStatsSource* edge) { edge_.store(edge); }
@@ -50,6 +55,9 @@ class Telemetry {
   class Families;
   class Observer;
   const GaugeSources sources_;
+  mutable LeakWatch leaks_;
+  mutable Mutex mu_;
+  std::map<std::string, std::shared_ptr<IdleTime>> idle_times_ ABSL_GUARDED_BY(mu_);  // by model
   std::unique_ptr<Families> families_;
   std::unique_ptr<Observer> observer_;
   std::atomic<const EdgeStatsSource*> edge_{nullptr};

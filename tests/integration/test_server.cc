@@ -211,6 +211,10 @@ void TestServer::ExpectConsistentAtRest() {
   same("dragoman_target_tokens_total", "tgt_tokens");
   same("dragoman_segments_total", "segments");
   same("dragoman_events_total", "events");
+  same("dragoman_forced_writes_total", "forced");
+  same("dragoman_client_source_words_total", "src_words");
+  EXPECT_EQ(Metric("dragoman_kv_pages", "state=\"reserved\""), 0);
+  EXPECT_EQ(Metric("dragoman_leaked_slots_total"), 0);
   EXPECT_EQ(Metric("dragoman_stream_seconds_count"),
             static_cast<double>(logger_.lines("session_end").size()));
 }
