@@ -42,8 +42,8 @@ absl::StatusOr<ModelConfig> ConfigOfShape(const std::string& name) {
       absl::StrCat("--shape ", name, " is unknown; use 15m, 50m, 135m or 1b"));
 }
 
-// Gates that skip both modules at one rate in all layers.
-std::shared_ptr<const GateRule> RandomRule(double rate, int64_t num_layers) {
+// Gates that skip both modules at one rate in all layers, without an exempt one.
+std::shared_ptr<const GateRule> SkipAnywhere(double rate, int64_t num_layers) {
   RandomGates gates;
   gates.attention_rate = gates.mlp_rate = {rate, rate};
   gates.exempt.assign(static_cast<size_t>(num_layers), 0);
@@ -98,7 +98,7 @@ absl::StatusOr<Subject> OpenSubject(const SubjectOptions& options, size_t stream
     }
     DRAGOMAN_ASSIGN_OR_RETURN(const ModelConfig config, ConfigOfShape(options.shape));
     DRAGOMAN_RETURN_IF_ERROR(check_positions(config));
-    if (options.skip > 0) backend.gates = RandomRule(options.skip, config.num_layers);
+    if (options.skip > 0) backend.gates = SkipAnywhere(options.skip, config.num_layers);
     subject.name = "random-" + options.shape;
     const WeightType type = backend.weights.value_or(WeightType::kFloat32);
     DRAGOMAN_ASSIGN_OR_RETURN(NativeWeights weights, RandomNativeWeights(config, type, /*seed=*/1));
@@ -108,7 +108,7 @@ absl::StatusOr<Subject> OpenSubject(const SubjectOptions& options, size_t stream
     DRAGOMAN_ASSIGN_OR_RETURN(subject.package, ModelPackage::Load(options.model));
     DRAGOMAN_RETURN_IF_ERROR(check_positions(subject.package->config()));
     if (options.skip > 0) {
-      backend.gates = RandomRule(options.skip, subject.package->config().num_layers);
+      backend.gates = SkipAnywhere(options.skip, subject.package->config().num_layers);
     }
     subject.name = subject.package->manifest().name;
     DRAGOMAN_ASSIGN_OR_RETURN(subject.backbone,

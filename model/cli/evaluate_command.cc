@@ -10,6 +10,7 @@
 #include "model/cli/open_model.h"
 #include "model/corpus/corpus_reader.h"
 #include "model/evaluate/evaluation.h"
+#include "model/routing/skip_dial.h"
 
 namespace dragoman::model {
 namespace {
@@ -51,6 +52,14 @@ absl::StatusOr<TestSet> ReadTestSet(const EvaluateFlags& flags,
   return set;
 }
 
+// Share of the modules of all rows that were skipped, the claimed rate.
+double SkipRate(const EvaluationReport& report, int64_t num_layers) {
+  const int64_t rows = report.source_tokens + report.decode_rows;
+  return rows == 0 ? 0.0
+                   : static_cast<double>(report.modules_skipped) /
+                         static_cast<double>(rows * 2 * num_layers);
+}
+
 void PrintReport(const EvaluationReport& report) {
   std::printf("%s %s-%s %s, %zu segments, %.1f s\n", report.model.c_str(),
               report.source_language.c_str(), report.target_language.c_str(), report.policy.c_str(),
@@ -79,6 +88,8 @@ absl::Status RunEvaluate(const EvaluateFlags& flags) {
   CorpusTranslationOptions options;
   options.source_language = model.package->manifest().source_language;
   options.policy = policy;
+  options.routed = flags.model.theta > 0 || flags.model.random_skip > 0;
+  if (flags.model.theta > 0) options.skip_offset = SkipOffsetOf(flags.model.theta);
   options.automatic_segments = flags.segments == "auto";
   DRAGOMAN_ASSIGN_OR_RETURN(options.layout,
                             model.package->Layout(options.source_language, flags.target));
@@ -112,6 +123,10 @@ absl::Status RunEvaluate(const EvaluateFlags& flags) {
     std::printf("%s\n", DumpJson(ToJson(report), 2).c_str());
   } else {
     PrintReport(report);
+    if (report.modules_skipped > 0) {
+      std::printf("  %.1f %% of modules skipped\n",
+                  100.0 * SkipRate(report, model.package->config().num_layers));
+    }
   }
   return absl::OkStatus();
 }
@@ -142,6 +157,16 @@ void AddEvaluateCommand(CLI::App* app, CommandBody* body) {
       ->capture_default_str();
   command->add_option("--weights", flags->model.weights,
                       "fp32, bf16, int8 or int4; left out: as the package has them");
+  command
+      ->add_option("--theta", flags->model.theta,
+                   "Skip dial: 0 dense, 1 as the package's router was trained for")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  command
+      ->add_option("--random-skip", flags->model.random_skip,
+                   "Instead of a router: modules skipped at random at this rate, in all layers but "
+                   "an exempt first one")
+      ->check(CLI::Range(0.0, 1.0));
   command->add_option("--threads", flags->model.threads, "0: the library's choice")
       ->capture_default_str();
   command->add_option("--batch", flags->model.slots, "Lines in work at a time")

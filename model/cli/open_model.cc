@@ -4,6 +4,7 @@
 #include "model/engine/token_traits.h"
 #include "model/native/native_backbone.h"
 #include "model/package/config_json.h"
+#include "model/package/router_file.h"
 #include "model/torch/torch_backbone.h"
 
 namespace dragoman::model {
@@ -17,6 +18,21 @@ absl::StatusOr<std::unique_ptr<Backbone>> MakeBackbone(const std::string& backen
   if (backend == "torch" || backend == "auto") return CreateTorchBackbone(package, options);
   return absl::InvalidArgumentError(
       absl::StrCat("backend \"", backend, "\" is unknown; use auto, native or torch"));
+}
+
+absl::StatusOr<std::shared_ptr<const GateRule>> LoadRouter(const ModelPackage& package) {
+  DRAGOMAN_ASSIGN_OR_RETURN(
+      Router router, ReadRouterFile(package.folder() + "/" + kRouterFileName, package.config(),
+                                    {package.weights_digest()}));
+  return std::make_shared<const GateRule>(std::move(router));
+}
+
+std::shared_ptr<const GateRule> RandomRule(double rate, int64_t num_layers) {
+  RandomGates gates;
+  gates.attention_rate = gates.mlp_rate = {rate, rate};
+  gates.exempt.assign(static_cast<size_t>(num_layers), 0);
+  if (num_layers <= 12) gates.exempt[0] = 1;
+  return std::make_shared<const GateRule>(std::move(gates));
 }
 
 absl::StatusOr<OpenedModel> OpenModel(const OpenModelOptions& options, Clock* clock) {
@@ -40,6 +56,17 @@ absl::StatusOr<OpenedModel> OpenModel(const OpenModelOptions& options, Clock* cl
   DRAGOMAN_ASSIGN_OR_RETURN(model.package, ModelPackage::Load(options.folder));
   DRAGOMAN_ASSIGN_OR_RETURN(model.tokenizer, LoadTokenizer(options.folder));
   const PackageManifest& manifest = model.package->manifest();
+  const std::optional<RouterExec> exec = ParseRouterExec(options.router_exec);
+  if (!exec.has_value()) {
+    return absl::InvalidArgumentError(absl::StrCat("router-exec \"", options.router_exec,
+                                                   "\" is unknown; use auto, gather or masked"));
+  }
+  backend.router_exec = *exec;
+  if (options.random_skip > 0) {
+    backend.gates = RandomRule(options.random_skip, model.package->config().num_layers);
+  } else if (options.theta > 0) {
+    DRAGOMAN_ASSIGN_OR_RETURN(backend.gates, LoadRouter(*model.package));
+  }
   DRAGOMAN_RETURN_IF_ERROR(CheckVocabularySize(static_cast<size_t>(model.tokenizer->vocab_size()),
                                                model.package->config()));
   backend.max_pages =

@@ -27,12 +27,21 @@ struct OpenModelOptions {
   std::string weights;  // "fp32", "bf16", "int8", "int4"; empty: as the package has them
   int threads = 0;
   size_t slots = 32;
+  // Skip dial, 0 to 1: 0 dense, else the package's router, or random gates of `random_skip`.
+  double theta = 0;
+  double random_skip = 0;  // rate of random gates instead of a router
+  std::string router_exec = "auto";
 };
 
 // Errors: InvalidArgument (backend), those of the backend.
 absl::StatusOr<std::unique_ptr<Backbone>> MakeBackbone(const std::string& backend,
                                                        const ModelPackage& package,
                                                        const BackendOptions& options);
+
+// The gate rule of a package's router file. Errors: those of ReadRouterFile().
+absl::StatusOr<std::shared_ptr<const GateRule>> LoadRouter(const ModelPackage& package);
+// Random gates of one rate; layer 0 of models with at most 12 layers never skips.
+std::shared_ptr<const GateRule> RandomRule(double rate, int64_t num_layers);
 
 // `clock` must outlive the result. Errors: those of loading; InvalidArgument (compute).
 absl::StatusOr<OpenedModel> OpenModel(const OpenModelOptions& options, Clock* clock);

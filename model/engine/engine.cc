@@ -9,6 +9,7 @@
 #include "base/mutex.h"
 #include "base/status_macros.h"
 #include "base/thread_name.h"
+#include "model/api/gate_rule.h"
 #include "model/engine/batch_builder.h"
 #include "model/engine/mailbox.h"
 #include "model/engine/scheduler.h"
@@ -64,6 +65,7 @@ class EngineImpl final : public Engine {
   void MakePlan();
   void TakeResults(Duration forward_time);
   void SyncCache(Slot* slot);
+  uint32_t CountSkipped(int64_t first_row, int64_t rows);
   void FailStep(const absl::Status& status);
   void EndFaulty(Slot* slot, const absl::Status& status);
   void End(Slot* slot, absl::Status status);
@@ -90,6 +92,7 @@ class EngineImpl final : public Engine {
   StepBatch batch_;
   std::vector<StepPart> parts_;
   StepOutput output_;
+  std::array<std::array<uint32_t, 2>, 2> modules_skipped_{};  // of the step
   std::vector<Mailbox::Release> releases_;
   EngineStats counters_;
 
@@ -245,7 +248,8 @@ bool EngineImpl::RunOneStep() {
                        .streams = static_cast<uint32_t>(parts_.size()),
                        .schedule_time = before_forward - start,
                        .forward_time = after_forward - before_forward,
-                       .sample_time = clock_->Now() - after_forward});
+                       .sample_time = clock_->Now() - after_forward,
+                       .modules_skipped = modules_skipped_});
   }
   return true;
 }
@@ -255,13 +259,17 @@ void EngineImpl::TakeResults(Duration forward_time) {
       std::chrono::duration_cast<std::chrono::nanoseconds>(forward_time).count();
   const auto rows_of_step = static_cast<int64_t>(batch_.rows.size());
   counters_.source_tokens += static_cast<uint64_t>(plan_.source_rows);
+  modules_skipped_ = {};
+  int64_t first_row = 0;
   for (const StepPart& part : parts_) {
     Slot& slot = slots_[part.index];
     Sequence& sequence = *slot.sequence;
     slot.source_rows += part.source_rows;
     slot.target_rows += part.target_rows;
     const int64_t rows = part.source_rows + part.target_rows;
-    sequence.RowsFed(part.source_rows, part.target_rows, forward_ns * rows / rows_of_step);
+    sequence.RowsFed(part.source_rows, part.target_rows, forward_ns * rows / rows_of_step,
+                     CountSkipped(first_row, rows));
+    first_row += rows;
     if (part.logits_row >= 0) {
       ++counters_.target_tokens;
       const std::span<const float> logits(output_.row(part.logits_row),
@@ -276,6 +284,24 @@ void EngineImpl::TakeResults(Duration forward_time) {
     }
     if (sequence.done()) End(&slot, absl::OkStatus());
   }
+}
+
+// Modules that some rows of the step skipped, also added to those of the step.
+uint32_t EngineImpl::CountSkipped(int64_t first_row, int64_t rows) {
+  if (output_.gates.empty()) return 0;
+  const int64_t layers = backbone_->config().num_layers;
+  uint32_t skipped = 0;
+  for (int64_t r = first_row; r < first_row + rows; ++r) {
+    auto& counts = modules_skipped_[static_cast<size_t>(batch_.rows[r].side)];
+    for (int64_t l = 0; l < layers; ++l) {
+      const uint8_t gates = output_.gates[static_cast<size_t>(r * layers + l)];
+      const uint32_t attention = (gates & kRunAttention) == 0, mlp = (gates & kRunMlp) == 0;
+      counts[0] += attention;
+      counts[1] += mlp;
+      skipped += attention + mlp;
+    }
+  }
+  return skipped;
 }
 
 // Drops the rows that the sequence no longer wants. Target side first: a kept target row may not

@@ -52,6 +52,9 @@ struct SequenceOptions {
   std::shared_ptr<const Policy> policy;
   bool eager_visibility = false;  // default strict: text depends on source and options alone
   bool report_partial_words = false;
+  // Rows may skip modules as the backbone's gate rule says; fixed for the life of the sequence.
+  bool routed = false;
+  float skip_offset = 0;  // added to the thresholds; -10 to 10
 };
 
 struct EngineStats {

@@ -1,6 +1,7 @@
 // Numbers about steps and sequences for telemetry. Called on the engine thread, must not block.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "base/clock.h"
@@ -15,6 +16,8 @@ struct StepFacts {
   Duration schedule_time{};  // planning and building the batch
   Duration forward_time{};
   Duration sample_time{};  // sampling, policy, events
+  // Modules that rows did not execute: [source, target][attention, MLP].
+  std::array<std::array<uint32_t, 2>, 2> modules_skipped{};
 };
 
 class EngineObserver {

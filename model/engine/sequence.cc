@@ -243,7 +243,12 @@ bool Sequence::AppendRows(int32_t source_rows, int32_t target_rows, StreamId str
     const TokenId token = index < prompt_rows() ? options_.layout.prompt[index]
                                                 : source_.tokens()[index - prompt_rows()];
     batch->rows.push_back(
-        {.token = token, .stream = stream, .side = Side::kSource, .position = index});
+        {.token = token,
+         .stream = stream,
+         .side = Side::kSource,
+         .position = index,
+         .group = options_.routed ? GroupOfSourceRow(index, prompt_rows()) : RowGroup::kForced,
+         .skip_offset = options_.skip_offset});
   }
   const int32_t chain_end = header_rows() + static_cast<int32_t>(target_.size());
   for (int32_t index = cached_target_; index < cached_target_ + target_rows; ++index) {
@@ -251,22 +256,27 @@ bool Sequence::AppendRows(int32_t source_rows, int32_t target_rows, StreamId str
                                                 : target_[index - header_rows()];
     // Header rows before the last one see no source, so that they can be kept between segments.
     const int32_t src_vis = index < header_rows() - 1 ? 0 : source_.EndOfUnit(visible_);
-    batch->rows.push_back({.token = token,
-                           .stream = stream,
-                           .side = Side::kTarget,
-                           .position = options_.layout.phi + index,
-                           .src_vis = src_vis,
-                           .want_logits = index == chain_end - 1});
+    batch->rows.push_back(
+        {.token = token,
+         .stream = stream,
+         .side = Side::kTarget,
+         .position = options_.layout.phi + index,
+         .src_vis = src_vis,
+         .want_logits = index == chain_end - 1,
+         .group = options_.routed ? GroupOfTargetRow(index, header_rows()) : RowGroup::kForced,
+         .skip_offset = options_.skip_offset});
   }
   return target_rows > 0 && cached_target_ + target_rows == chain_end;
 }
 
-void Sequence::RowsFed(int32_t source_rows, int32_t target_rows, int64_t compute_ns) {
+void Sequence::RowsFed(int32_t source_rows, int32_t target_rows, int64_t compute_ns,
+                       uint32_t modules_skipped) {
   cached_source_ += source_rows;
   cached_target_ += target_rows;
   if (!in_segment_) return;  // the prompt, before any word
   counters_.decode_rows += static_cast<uint32_t>(target_rows);
   counters_.compute_ns += compute_ns;
+  counters_.modules_skipped += modules_skipped;
   counters_.kv_pages_peak =
       std::max(counters_.kv_pages_peak, PagesOf(cached_source_) + PagesOf(cached_target_));
   const int32_t words_before_step = source_.CompleteWords(encoded_units_);

@@ -71,8 +71,10 @@ class Sequence {
   // logits, which is so when the whole target chain is fed.
   bool AppendRows(int32_t source_rows, int32_t target_rows, StreamId stream,
                   StepBatch* batch) const;
-  // The rows are in the cache. `compute_ns`: this sequence's share of the step.
-  void RowsFed(int32_t source_rows, int32_t target_rows, int64_t compute_ns);
+  // The rows are in the cache. `compute_ns`: this sequence's share of the step;
+  // `modules_skipped`: what its rows did not execute.
+  void RowsFed(int32_t source_rows, int32_t target_rows, int64_t compute_ns,
+               uint32_t modules_skipped);
   // Logits of the last target row. Errors: Internal when they are not finite; the sequence is then
   // to be dropped.
   absl::Status TakeLogits(std::span<const float> logits);

@@ -58,9 +58,10 @@ struct SegmentClosed {
   uint32_t source_tokens = 0;
   uint32_t target_words = 0;
   uint32_t target_tokens = 0;
-  uint32_t decode_rows = 0;  // target rows fed, probes included
-  uint32_t probe_rows = 0;   // rows that were dropped again
-  uint32_t eos_waits = 0;    // EOS before the end of source: READ instead
+  uint32_t decode_rows = 0;      // target rows fed, probes included
+  uint32_t probe_rows = 0;       // rows that were dropped again
+  uint32_t modules_skipped = 0;  // by the rows of this segment
+  uint32_t eos_waits = 0;        // EOS before the end of source: READ instead
   uint32_t kv_pages_peak = 0;
   int64_t compute_ns = 0;  // this sequence's share of its steps' time
 };

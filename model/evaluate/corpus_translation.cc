@@ -63,6 +63,7 @@ class LineSink final : public SequenceSink {
       line_->decode_rows += closed->decode_rows;
       line_->probe_rows += closed->probe_rows;
       line_->eos_waits += closed->eos_waits;
+      line_->modules_skipped += closed->modules_skipped;
       line_->guards += closed->guard != TargetGuard::kNone;
     } else if (const auto* ended = std::get_if<SequenceEnded>(&event)) {
       line_->status = ended->status;
@@ -89,9 +90,10 @@ absl::StatusOr<std::vector<TranslatedLine>> TranslateCorpus(
   while (next < lines.size() || open > 0) {
     while (next < lines.size() && open < slots) {
       sinks[next] = std::make_unique<LineSink>(&tokenizer, &results[next], &open);
-      DRAGOMAN_ASSIGN_OR_RETURN(
-          const SequenceId id,
-          engine->Open({options.layout, options.policy, false, false}, sinks[next].get()));
+      DRAGOMAN_ASSIGN_OR_RETURN(const SequenceId id,
+                                engine->Open({options.layout, options.policy, false, false,
+                                              options.routed, options.skip_offset},
+                                             sinks[next].get()));
       ++open;
       std::vector<SourceWord> words = EncodeLine(tokenizer, lines[next], options);
       ++next;

@@ -26,6 +26,7 @@ struct TranslatedLine {
   int64_t decode_rows = 0;
   int64_t probe_rows = 0;
   int64_t eos_waits = 0;
+  int64_t modules_skipped = 0;
   int64_t guards = 0;   // segments that a guard ended
   absl::Status status;  // not OK: this line failed, the others did not
 };
@@ -34,6 +35,8 @@ struct CorpusTranslationOptions {
   std::string source_language = "en";
   StreamLayout layout;
   std::shared_ptr<const Policy> policy;
+  bool routed = false;              // rows may skip modules
+  float skip_offset = 0;
   bool automatic_segments = false;  // false: one line is one segment
   // Called after each finished line with the number of finished lines.
   std::function<void(size_t)> progress;

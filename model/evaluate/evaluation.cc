@@ -59,6 +59,7 @@ absl::StatusOr<EvaluationReport> Evaluate(const std::vector<TranslatedLine>& lin
     report.probe_rows += line.probe_rows;
     report.eos_waits += line.eos_waits;
     report.guards += line.guards;
+    report.modules_skipped += line.modules_skipped;
     report.failed_lines += !line.status.ok();
   }
   DRAGOMAN_ASSIGN_OR_RETURN(report.text, ScoreText(hypotheses, references, bootstrap));
@@ -110,6 +111,7 @@ Json ToJson(const EvaluationReport& report) {
   json["source_tokens"] = report.source_tokens;
   json["target_words"] = report.target_words;
   json["target_tokens"] = report.target_tokens;
+  json["modules_skipped"] = report.modules_skipped;
   json["decode_rows"] = report.decode_rows;
   json["probe_rows"] = report.probe_rows;
   json["eos_waits"] = report.eos_waits;

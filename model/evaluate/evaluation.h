@@ -29,6 +29,7 @@ struct EvaluationReport {
   size_t lag_scored = 0, lag_skipped = 0;
   int64_t source_words = 0, source_tokens = 0, target_words = 0, target_tokens = 0;
   int64_t decode_rows = 0, probe_rows = 0, eos_waits = 0, guards = 0, failed_lines = 0;
+  int64_t modules_skipped = 0;
   double seconds = 0;
 };
 absl::StatusOr<EvaluationReport> Evaluate(const std::vector<TranslatedLine>& lines,

@@ -189,7 +189,7 @@ class SessionTest : public ::testing::Test {
 
   void Open() {
     session_ = std::make_shared<Session>(
-        SessionIdentity{"id", "peer", "StreamTranslate", clock_.Now(), "client", trace_},
+        SessionIdentity{"id", "peer", "StreamTranslate", clock_.Now(), "client", "", trace_},
         std::make_shared<SessionConfig>(config_), model_, limits_,
         SessionParts{&clock_, &delivery_, &observer_, logger_.get(), &table_, &traces_},
         transport_);
