@@ -4,6 +4,7 @@
 #   dragoman_library(NAME model_engine HDRS ... SRCS ... DEPS model_api ... EXTERNAL absl::status)
 #   dragoman_binary(NAME dragoman-server SRCS ... DEPS ... EXTERNAL ...)
 #   dragoman_module(NAME dragoman_torch SRCS ... DEPS ... EXTERNAL ...)      a dlopen()ed library
+#   dragoman_fuzz(NAME json_fuzz DEPS ... EXTERNAL ...)                      NAME.cc, corpus/NAME
 #   dragoman_test(NAME model_engine_test SRCS ... DEPS ... EXTERNAL ... [LABELS ...] [TIMEOUT s]
 #                 [DATA dir])
 #
@@ -92,4 +93,28 @@ function(dragoman_test)
   endif()
   set_tests_properties(${A_NAME} PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${A_LABELS}")
   _dragoman_layer_row(test ${A_NAME} FILES ${A_SRCS} DEPS ${A_DEPS} EXTERNAL ${A_EXTERNAL})
+endfunction()
+
+# A fuzz target: libFuzzer where DRAGOMAN_FUZZ is on (clang), else a program that replays the corpus
+# in ctest.
+function(dragoman_fuzz)
+  cmake_parse_arguments(A "" "NAME" "DEPS;EXTERNAL" ${ARGN})
+  set(sources ${A_NAME}.cc fuzz_input.h)
+  if(NOT DRAGOMAN_FUZZ)
+    list(APPEND sources fuzz_replay_main.cc)
+  endif()
+  add_executable(${A_NAME} ${sources})
+  dragoman_warnings(${A_NAME})
+  target_include_directories(${A_NAME} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_compile_definitions(${A_NAME} PRIVATE DRAGOMAN_BUILD_DIR="${CMAKE_BINARY_DIR}")
+  set_target_properties(${A_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  _dragoman_link(${A_NAME} PRIVATE DEPS ${A_DEPS} EXTERNAL ${A_EXTERNAL})
+  _dragoman_layer_row(test ${A_NAME} FILES ${sources} DEPS ${A_DEPS} EXTERNAL ${A_EXTERNAL})
+  if(DRAGOMAN_FUZZ)
+    target_link_options(${A_NAME} PRIVATE -fsanitize=fuzzer)
+  else()
+    add_test(NAME ${A_NAME} COMMAND ${A_NAME} ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${A_NAME}
+             WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
+    set_tests_properties(${A_NAME} PROPERTIES TIMEOUT 60 LABELS fuzz)
+  endif()
 endfunction()

@@ -12,3 +12,12 @@ elseif(NOT DRAGOMAN_SANITIZE STREQUAL "")
   message(FATAL_ERROR "DRAGOMAN_SANITIZE must be empty, address or thread, "
                       "got '${DRAGOMAN_SANITIZE}'")
 endif()
+
+# Coverage counters in every target, libFuzzer in the fuzz targets. Needs clang.
+option(DRAGOMAN_FUZZ "Build the fuzz targets with libFuzzer" OFF)
+if(DRAGOMAN_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "DRAGOMAN_FUZZ needs clang")
+  endif()
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()

@@ -31,6 +31,10 @@ struct GrpcServerOptions {
   // Memory of the transport (buffers of reads, writes and calls); beyond it connections are made to
   // wait and then refused.
   size_t transport_bytes = size_t{256} << 20;
+  // Pings on a quiet connection, and how long their answer may take: a peer that is gone without a
+  // word is found after the sum.
+  std::chrono::milliseconds keepalive_period{30000};
+  std::chrono::milliseconds keepalive_timeout{10000};
   // Names that the health service knows besides "".
   std::vector<std::string> health_services;
 };

@@ -161,6 +161,8 @@ absl::Status DragomanServer::Listen() {
   grpc_options.accept.max_connections = options_.config.max_connections;
   grpc_options.accept.connections_per_peer = options_.config.connections_per_peer;
   grpc_options.certificates = certificates_;
+  grpc_options.keepalive_period = options_.keepalive_period;
+  grpc_options.keepalive_timeout = options_.keepalive_timeout;
   const size_t megabytes = options_.config.transport_megabytes;
   grpc_options.transport_bytes = megabytes > 0 ? megabytes << 20 : MemoryLimitBytes() / 4;
   grpc_options.reflection = options_.config.reflection;

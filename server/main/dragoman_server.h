@@ -54,6 +54,9 @@ class DragomanServer final : public EdgeStatsSource {
     // Told when the process can no longer do its work: 70 the engine hangs, 71 the listener is
     // deaf. The program ends; a platform restarts it. Called on a thread of the server.
     std::function<void(int exit_code)> on_fatal = [](int) {};
+    // Of connections; see GrpcServerOptions.
+    std::chrono::milliseconds keepalive_period{30000};
+    std::chrono::milliseconds keepalive_timeout{10000};
     // Time between two looks at certificates and clients.
     Duration credential_interval = std::chrono::seconds(5);
   };

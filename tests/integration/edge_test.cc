@@ -3,6 +3,8 @@
 // docs/service_tests.md says where a run is shorter than the contract asks.
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,6 +20,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/mutex.h"
 #include "gmock/gmock.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
 #include "tests/integration/raw_client.h"
 #include "tests/integration/stream_client.h"
@@ -59,6 +63,76 @@ class Socket {
  private:
   const int fd_;
   bool open_ = false;
+};
+
+// A cable between a client and the server that can be cut: from then on nothing comes through and
+// nobody is told.
+class Cable {
+ public:
+  explicit Cable(int server_port) : server_port_(server_port) {
+    listener_ = socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(listen(listener_, 8), 0);
+    getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+    thread_ = std::thread([this] { Run(); });
+  }
+  ~Cable() {
+    eventfd_write(wake_, 1);
+    thread_.join();
+    for (const int fd : {listener_, client_, server_, wake_}) {
+      if (fd >= 0) close(fd);
+    }
+  }
+  int port() const { return port_; }
+  void Cut() { cut_.store(true); }
+
+ private:
+  // One connection, both ways.
+  void Run() {
+    while (true) {
+      pollfd files[4] = {
+          {wake_, POLLIN, 0}, {listener_, POLLIN, 0}, {client_, POLLIN, 0}, {server_, POLLIN, 0}};
+      if (client_ >= 0) files[1].fd = -1;
+      if (cut_.load()) files[2].fd = files[3].fd = -1;
+      poll(files, 4, 10);
+      if (files[0].revents != 0) return;
+      if (files[1].revents != 0) {
+        client_ = accept(listener_, nullptr, nullptr);
+        server_ = Dial();
+      }
+      if (cut_.load()) continue;
+      if (files[2].revents != 0 && !Carry(client_, server_)) return;
+      if (files[3].revents != 0 && !Carry(server_, client_)) return;
+    }
+  }
+  int Dial() const {
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(server_port_));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    return fd;
+  }
+  static bool Carry(int from, int to) {
+    char buffer[16384];
+    const ssize_t got = recv(from, buffer, sizeof(buffer), 0);
+    return got > 0 && send(to, buffer, static_cast<size_t>(got), MSG_NOSIGNAL) == got;
+  }
+
+  const int server_port_;
+  int listener_ = -1;
+  int client_ = -1;
+  int server_ = -1;
+  const int wake_ = eventfd(0, 0);
+  int port_ = 0;
+  std::atomic<bool> cut_{false};
+  std::thread thread_;
 };
 
 // Blocks whoever calls Pass() until Open().
@@ -409,6 +483,28 @@ TEST(EdgeTest, R21_ClientsThatVanishFreeTheirSlots) {
   const auto begin = Steady::now();
   ASSERT_TRUE(server.WaitAtRest());
   EXPECT_LE(Steady::now() - begin, seconds(2));
+  server.ExpectConsistentAtRest();
+}
+
+// Shortened: keepalive of 1 s + 1 s instead of 30 s + 10 s, one peer instead of 500.
+TEST(EdgeTest, R20_APeerThatIsCutOffFreesItsSlotAfterTheKeepalive) {
+  TestServerOptions options;
+  options.keepalive_period = milliseconds(1000);
+  options.keepalive_timeout = milliseconds(1000);
+  TestServer server(options);
+  Cable cable(server.server().port());
+  const auto stub = v1::Interpreter::NewStub(grpc::CreateChannel(
+      absl::StrCat("127.0.0.1:", cable.port()), grpc::InsecureChannelCredentials()));
+  StreamClient client(stub.get(), MakeConfig());
+  client.ReadUntil(IsStarted);
+  cable.Cut();
+  EXPECT_EQ(server.Metric("dragoman_slots_used"), 1);
+  const auto begin = Steady::now();
+  ASSERT_TRUE(server.WaitAtRest());
+  const auto took = Steady::now() - begin;
+  EXPECT_GE(took, milliseconds(500));
+  EXPECT_LE(took, seconds(6));
+  client.Cancel();
   server.ExpectConsistentAtRest();
 }
 

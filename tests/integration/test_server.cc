@@ -84,7 +84,9 @@ TestServer::TestServer(TestServerOptions options) : options_(std::move(options))
                                                {"0.0-test", "commit", "replica-1"},
                                                options_.clock,
                                                &logger_,
-                                               options_.on_fatal});
+                                               options_.on_fatal,
+                                               options_.keepalive_period,
+                                               options_.keepalive_timeout});
   DRAGOMAN_CHECK_MSG(server.ok(), std::string(server.status().ToString()));
   server_ = *std::move(server);
   if (options_.load) Load();

@@ -42,6 +42,8 @@ struct TestServerOptions {
   bool load = true;                 // false: the test calls Load()
   Clock* clock = nullptr;           // null: the system's
   std::function<void(int)> on_fatal = [](int) {};
+  std::chrono::milliseconds keepalive_period{30000};
+  std::chrono::milliseconds keepalive_timeout{10000};
   std::string poison_word;  // a word whose last token gives logits that are not finite
 };
 
