@@ -10,6 +10,7 @@ legends are those of deploy/grafana/dashboards/dragoman.json, the drawing is our
 import html
 import math
 import pathlib
+import re
 import sys
 import time
 
@@ -70,7 +71,7 @@ class Picture:
 def legend(template, labels):
     for name, value in labels.items():
         template = template.replace("{{" + name + "}}", value)
-    return template
+    return re.sub(r"\{\{.*?\}\}", "", template).strip() or "none"
 
 
 def draw_series(picture, panel, series, frame, span):
@@ -99,6 +100,8 @@ def draw_series(picture, panel, series, frame, span):
     if threshold and threshold[0] <= top:
         level = place(span[0], threshold[0])[1]
         picture.line([(left, level), (right, level)], "#e02f44", dashed=True)
+    if not stacked:  # the largest first, as far as the legend has room
+        series.sort(key=lambda one: -max((v for _, v in one["values"] if not math.isnan(v)), default=0))
     names = []
     for i, one in enumerate(series):
         points = [place(t, v) for t, v in one["values"] if not math.isnan(v)]
@@ -177,6 +180,7 @@ def draw_panel(picture, prometheus, panel, span, step):
 
 def main():
     build, output = sys.argv[1:3]
+    rs.VARIABLES["$__rate_interval"] = "10s"
     scale = float(sys.argv[3]) / 90 if len(sys.argv) > 3 else 1.0
     board = rs.dashboard()
     height = max(p["gridPos"]["y"] + p["gridPos"]["h"] for p in board["panels"]) * LINE + 50
