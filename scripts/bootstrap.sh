@@ -10,6 +10,7 @@ packages=(
   libicu-dev libssl-dev liblzma-dev zlib1g-dev sentencepiece
   libtorch-dev libopenblas0-pthread libhwy-dev
   libgtest-dev libgmock-dev libbenchmark-dev
+  prometheus python3-yaml
 )
 
 as_root() {
@@ -33,6 +34,10 @@ if ((${#missing[@]} > 0)); then
   as_root apt-get update -q
   as_root env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -q --no-install-recommends "${missing[@]}"
+  # The tests start Prometheus themselves; the package would run one at all times.
+  if [[ " ${missing[*]} " == *" prometheus "* && -d /run/systemd/system ]]; then
+    as_root systemctl disable --now prometheus
+  fi
 fi
 
 # libtorch runs on whatever BLAS is selected; the reference one is many times slower.

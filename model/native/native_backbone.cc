@@ -5,11 +5,11 @@
 #include <cstddef>
 #include <limits>
 #include <span>
-#include <thread>
 #include <utility>
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/cpu_quota.h"
 #include "base/status_macros.h"
 #include "model/kernels/attention.h"
 #include "model/kernels/matmul.h"
@@ -551,9 +551,7 @@ absl::StatusOr<std::unique_ptr<Backbone>> MakeNativeBackbone(const ModelConfig& 
   if (options.gates != nullptr) {
     DRAGOMAN_RETURN_IF_ERROR(CheckGateRule(*options.gates, config));
   }
-  const int threads = options.num_threads > 0
-                          ? options.num_threads
-                          : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int threads = options.num_threads > 0 ? options.num_threads : UsableProcessors();
   return std::make_unique<NativeBackbone>(config, options, threads, std::move(weights));
 }
 

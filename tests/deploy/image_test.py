@@ -101,6 +101,13 @@ def base_from_packages(installed, root):
         shutil.copy(root / f"usr/share/base-passwd/{name}.master", root / "etc" / name)
 
 
+def make_slim(root):
+    """Leaves out what the slim variant of Debian's image leaves out, and what apt has fetched."""
+    for name in ("var/cache/apt", "var/lib/apt/lists", "var/log/apt", "usr/share/doc", "usr/share/man",
+                 "usr/share/info", "usr/share/locale", "usr/share/lintian", "usr/share/groff"):
+        shutil.rmtree(root / name, ignore_errors=True)
+
+
 def run_in(root, command):
     subprocess.run(["chroot", root, "/bin/sh", "-c", command], check=True, stdout=subprocess.DEVNULL,
                    env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive"})
@@ -117,6 +124,7 @@ def make_root(stages, build, root, from_mirror):
     installed = None if from_mirror else Installed()
     if from_mirror:
         capture("debootstrap", "--variant=minbase", "bookworm", str(root))
+        make_slim(root)
     else:
         base_from_packages(installed, root)
     sizes = {"base": size_of(root)}
@@ -139,6 +147,8 @@ def make_root(stages, build, root, from_mirror):
                     product = pathlib.Path(build) / source.removeprefix("/src/build/release/")
                     subprocess.run(["strip", "-o", place, product], check=True)
         name = " ".join(step[2]) if step[0] == "COPY" else "packages"
+        if from_mirror:
+            make_slim(root)
         sizes[name] = size_of(root)
     return sizes
 
