@@ -36,6 +36,7 @@ void AddSessionFlags(CLI::App* command, BenchOptions* options) {
       ->required();
   command->add_option("--policy", options->policy, "wait-k:N or sentence; default: the model's");
   command->add_option("--model", options->model, "Model by name; default: that of the server");
+  command->add_option("--theta", options->theta, "Skip dial, 0 to 1; default: dense");
   command->add_flag("--word-stamps", options->word_stamps,
                     "Ask for word stamps and report AL/LAAL in source words");
   command->add_flag("--unstable-tail", options->unstable_tail,

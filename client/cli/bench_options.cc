@@ -89,6 +89,11 @@ absl::StatusOr<LoadOptions> MakeLoadOptions(const BenchOptions& options) {
   if (options.word_stamps) load.config.mutable_output()->set_word_stamps(true);
   if (options.unstable_tail) load.config.mutable_output()->set_unstable_tail(true);
   DRAGOMAN_RETURN_IF_ERROR(SetPolicy(options.policy, &load.config));
+  if (!(options.theta >= 0 && options.theta <= 1)) {
+    return absl::InvalidArgumentError("--theta must be a number from 0 to 1");
+  }
+  if (options.theta > 0)
+    load.config.mutable_compute()->set_theta(static_cast<float>(options.theta));
   DRAGOMAN_ASSIGN_OR_RETURN(const std::string text, ReadFile(options.file));
   load.words = SplitOnWhitespace(text);
   DRAGOMAN_RETURN_IF_ERROR(load.Validate());

@@ -19,6 +19,7 @@ struct BenchOptions {
   ChannelOptions channel;
   std::string source_language;
   std::string target_language;
+  double theta = 0;    // skip dial; 0: dense
   std::string policy;  // empty: the default of the model
   std::string model;   // empty: the default of the server
   size_t streams = 16;

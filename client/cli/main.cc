@@ -52,6 +52,9 @@ void AddTranslateFlags(CLI::App* command, TranslateOptions* options) {
   command->add_option("--policy", options->policy,
                       "wait-k:N (stay N words behind) or sentence; default: that of the model");
   command->add_option("--model", options->model, "Model by name; default: that of the server");
+  command->add_option(
+      "--theta", options->theta,
+      "Skip dial: 0 runs every module, 1 skips as much as the model was trained for");
   command->add_option("--rate", options->rate, "Pace the source: words per second");
   command
       ->add_option("--segment", options->segment,

@@ -53,6 +53,10 @@ absl::StatusOr<v1::StreamConfig> MakeStreamConfig(const TranslateOptions& option
   if (options.rate && !(*options.rate > 0 && std::isfinite(*options.rate))) {
     return absl::InvalidArgumentError("--rate must be a positive number of words per second");
   }
+  if (options.theta && !(*options.theta >= 0 && *options.theta <= 1)) {
+    return absl::InvalidArgumentError("--theta must be a number from 0 to 1");
+  }
+  if (options.theta) config.mutable_compute()->set_theta(static_cast<float>(*options.theta));
   if (options.jsonl && options.stamps) {
     return absl::InvalidArgumentError(
         "--jsonl and --stamps exclude each other: stamps are in the JSON events");

@@ -17,6 +17,7 @@ struct TranslateOptions {
   std::string policy;            // "wait-k:N", "sentence"; empty: the default of the model
   std::string model;             // empty: the default of the server
   std::optional<double> rate;    // source words a second
+  std::optional<double> theta;   // skip dial, 0 to 1; unset: that of the server
   std::string segment = "auto";  // "auto", "client"
   std::string label;
   std::string file = "-";  // "-": standard input

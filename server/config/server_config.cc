@@ -66,6 +66,12 @@ const std::vector<Setting>& Settings() {
       Text("compute", &C::compute, "float32 or bfloat16"),
       Text("weights", &C::weights,
            "of the native backend: fp32, bf16, int8 or int4; auto: as the model has them"),
+      Text("router", &C::router,
+           "skip router for streams that ask for it: auto (the model's, if it has one), off, or a "
+           "file"),
+      Text("router-exec", &C::router_exec, "how skipped rows are computed: auto, gather or masked"),
+      Switch("router-allow-base-mismatch", &C::router_allow_base_mismatch,
+             "accept a router that was made for other weights"),
       Number("threads", &C::threads, "compute threads; 0: the backend's own choice"),
       Number("kv-pages", &C::kv_pages, "pages of the KV pool; 0: enough for all slots"),
       Number("slots", &C::slots, "streams served at once"),

@@ -33,8 +33,12 @@ struct ServerConfig {
   std::string device = "cpu";
   std::string compute = "float32";
   std::string weights = "auto";  // "auto": as the model has them; "fp32", "bf16", "int8", "int4"
-  uint32_t threads = 0;          // of the backend; 0: its own choice
-  uint32_t kv_pages = 0;         // 0: enough for all slots at their longest
+  // Skip router: "auto": that of the package, if it has one; "off"; or the path of a router file.
+  std::string router = "auto";
+  std::string router_exec = "auto";         // "auto", "gather" or "masked"
+  bool router_allow_base_mismatch = false;  // a router made for other weights
+  uint32_t threads = 0;                     // of the backend; 0: its own choice
+  uint32_t kv_pages = 0;                    // 0: enough for all slots at their longest
   // admission
   uint32_t slots = 64;
   uint32_t queue_depth = 64;

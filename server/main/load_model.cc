@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "base/status_macros.h"
@@ -10,6 +12,7 @@
 #include "model/native/native_backbone.h"
 #include "model/package/config_json.h"
 #include "model/package/model_package.h"
+#include "model/package/router_file.h"
 #include "model/policy/policy.h"
 #include "model/tokenizer/tokenizer.h"
 
@@ -25,6 +28,28 @@ absl::StatusOr<std::unique_ptr<model::Backbone>> MakeBackbone(
   const bool is_path = backend.find('/') != std::string::npos;
   const std::string name = backend == "auto" ? "torch" : backend;
   return model::LoadBackbone(is_path ? backend : "", is_path ? "" : name, package, options);
+}
+
+// A router that is there and damaged is an error, never a reason to serve densely.
+absl::Status UseRouter(const ServerConfig& config, const model::ModelPackage& package,
+                       model::BackendOptions* options, ServedModel* served) {
+  const std::optional<model::RouterExec> exec = model::ParseRouterExec(config.router_exec);
+  if (!exec.has_value()) {
+    return absl::InvalidArgumentError(absl::StrCat("--router-exec=", config.router_exec,
+                                                   " is unknown; use auto, gather or masked"));
+  }
+  options->router_exec = *exec;
+  if (config.router == "off") return absl::OkStatus();
+  const std::string path = config.router == "auto"
+                               ? absl::StrCat(package.folder(), "/", model::kRouterFileName)
+                               : config.router;
+  absl::StatusOr<model::Router> router = model::ReadRouterFile(
+      path, package.config(), {package.weights_digest(), config.router_allow_base_mismatch});
+  if (config.router == "auto" && absl::IsNotFound(router.status())) return absl::OkStatus();
+  if (!router.ok()) return router.status();
+  served->router_digest = router->digest;
+  options->gates = std::make_shared<const model::GateRule>(*std::move(router));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<ModelParts> Load(const ServerConfig& config) {
@@ -59,6 +84,7 @@ absl::StatusOr<ModelParts> Load(const ServerConfig& config) {
       config.compute == "bfloat16" ? model::ComputeType::kBfloat16 : model::ComputeType::kFloat32;
   options.weights = model::ParseWeightType(config.weights);  // "auto": nothing
   options.num_threads = static_cast<int>(config.threads);
+  DRAGOMAN_RETURN_IF_ERROR(UseRouter(config, *package, &options, &parts.model));
   // Both sides of every slot at the position limit.
   const auto rows = static_cast<int32_t>(package->config().max_positions);
   options.max_pages =

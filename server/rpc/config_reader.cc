@@ -102,10 +102,14 @@ MaybeError CheckCompute(const v1::ComputeOptions& compute) {
 }
 
 std::optional<std::string> ComputeField(const v1::ComputeOptions& compute) {
-  if (compute.theta() != 0) return "compute.theta";
   if (compute.latent_steps() != 0) return "compute.latent_steps";
   if (compute.seed() != 0) return "compute.seed";
   return std::nullopt;
+}
+
+// The skip dial needs a router.
+bool ThetaUnsupported(const v1::ComputeOptions& compute, const ServedModel& model) {
+  return compute.theta() != 0 && model.router_digest.empty();
 }
 
 MaybeError FindModel(const std::string& name, const std::string& source, const std::string& target,
@@ -229,6 +233,9 @@ std::variant<CheckedConfig, ServerError> ReadStreamConfig(const v1::StreamConfig
     return *std::move(error);
   }
   if (auto field = UnsupportedField(message)) return Unsupported(*field, checked.model->name);
+  if (ThetaUnsupported(message.compute(), *checked.model)) {
+    return Unsupported("compute.theta", checked.model->name);
+  }
   if (auto error = CheckPair(*checked.model, message.source_language(), target)) {
     return *std::move(error);
   }
@@ -257,6 +264,7 @@ std::variant<CheckedConfig, ServerError> ReadStreamConfig(const v1::StreamConfig
   config->min_event_interval_ms = output.min_event_interval_ms();
   config->max_unacked_events = output.max_unacked_events();
   config->strict = message.compute().strict();
+  config->theta = static_cast<double>(message.compute().theta());
   config->label = message.session_label();
   config->max_queue_wait_ms =
       message.max_queue_wait_ms() == 0 ? limits.queue_wait_ms : message.max_queue_wait_ms();
@@ -295,6 +303,9 @@ std::variant<CheckedConfig, ServerError> ReadTranslateRequest(const v1::Translat
   std::optional<std::string> field = ComputeField(message.compute());
   if (!field.has_value()) field = ContextField(message.context());
   if (!field.has_value() && message.source_language() == "auto") field = "source_language";
+  if (!field.has_value() && ThetaUnsupported(message.compute(), *checked.model)) {
+    field = "compute.theta";
+  }
   if (field.has_value()) return Unsupported(*field, checked.model->name);
   if (auto error =
           CheckPair(*checked.model, message.source_language(), message.target_language())) {
@@ -306,6 +317,7 @@ std::variant<CheckedConfig, ServerError> ReadTranslateRequest(const v1::Translat
   config->target_language = message.target_language();
   config->policy = "sentence";
   config->strict = message.compute().strict();
+  config->theta = static_cast<double>(message.compute().theta());
   config->label = message.session_label();
   config->max_queue_wait_ms = limits.queue_wait_ms;
   checked.config = std::move(config);

@@ -27,6 +27,7 @@ void Fill(const ComputeStats& stats, v1::ComputeStats* message) {
   message->set_target_tokens(stats.target_tokens);
   message->set_decode_steps(stats.decode_steps);
   message->set_modules_total(stats.modules_total);
+  message->set_modules_skipped(stats.modules_skipped);
   message->set_compute_ms(stats.compute_ms);
   message->set_tail_rewrites(stats.tail_rewrites);
   message->set_tail_bytes_erased(stats.tail_bytes_erased);
@@ -167,7 +168,7 @@ v1::StreamConfig ToMessage(const SessionConfig& config) {
   output.set_min_event_interval_ms(config.min_event_interval_ms);
   output.set_max_unacked_events(config.max_unacked_events);
   v1::ComputeOptions& compute = *message.mutable_compute();
-  compute.set_theta(0);
+  compute.set_theta(static_cast<float>(config.theta));
   compute.set_latent_steps(0);
   compute.set_seed(0);
   compute.set_strict(config.strict);

@@ -115,6 +115,7 @@ class InterpreterService final : public RawService {
       for (const char* feature : {"text", "wait_k", "sentence", "word_stamps", "unstable_tail"}) {
         info.add_features(feature);
       }
+      if (!model->router_digest.empty()) info.add_features("theta");
       info.set_max_targets(1);
       info.set_max_source_tokens(static_cast<uint32_t>(model->max_positions));
       SessionConfig defaults;

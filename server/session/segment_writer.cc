@@ -100,6 +100,7 @@ FinalEvent SegmentWriter::Close(const model::SegmentClosed& closed, SourcePositi
   final_event.stats.target_tokens = target_tokens_;
   final_event.stats.decode_steps = closed.decode_rows;
   final_event.stats.modules_total = (closed.source_tokens + closed.decode_rows) * modules_per_row_;
+  final_event.stats.modules_skipped = closed.modules_skipped;
   final_event.stats.compute_ms = static_cast<uint32_t>(closed.compute_ns / 1'000'000);
   final_event.stats.tail_rewrites = tail_rewrites_;
   final_event.stats.tail_bytes_erased = tail_bytes_erased_;

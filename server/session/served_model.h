@@ -29,6 +29,7 @@ struct ServedModel {
   int64_t max_positions = 0;
   int64_t kv_page_bytes = 0;     // of the KV pool
   size_t kv_pages_per_slot = 0;  // most that one stream can take
+  std::string router_digest;     // of its skip router; empty: streams cannot skip modules
   bool is_default = false;
   std::shared_ptr<const model::Tokenizer> tokenizer;
   std::shared_ptr<const void> files;  // what the backbone may still read from; before `engine`

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/strings.h"
 #include "model/policy/policy.h"
+#include "model/routing/skip_dial.h"
 #include "server/session/session_log.h"
 #include "server/session/session_scope.h"
 
@@ -122,6 +123,8 @@ void Session::OnAdmitted(std::unique_ptr<SlotLease> lease) {
     options.layout = *layout;
     options.policy = *std::move(policy);
     options.report_partial_words = config_->unstable_tail;
+    options.routed = config_->theta > 0;
+    if (options.routed) options.skip_offset = model::SkipOffsetOf(config_->theta);
     sink_->Bind(weak_from_this());
     sequence = model_->engine->Open(std::move(options), sink_.get());
   }

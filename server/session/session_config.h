@@ -24,6 +24,7 @@ struct SessionConfig {
   bool model_stats = false;
   uint32_t min_event_interval_ms = 0;  // 0: no merging by time
   uint32_t max_unacked_events = 0;     // 0: no acknowledgement asked for
+  double theta = 0;                    // skip dial, 0 (dense) to 1
   bool strict = false;
   std::string label;
   uint32_t max_queue_wait_ms = 0;

@@ -7,6 +7,7 @@ void ComputeStats::Add(const ComputeStats& other) {
   target_tokens += other.target_tokens;
   decode_steps += other.decode_steps;
   modules_total += other.modules_total;
+  modules_skipped += other.modules_skipped;
   compute_ms += other.compute_ms;
   tail_rewrites += other.tail_rewrites;
   tail_bytes_erased += other.tail_bytes_erased;

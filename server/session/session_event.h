@@ -34,6 +34,7 @@ struct ComputeStats {
   uint32_t target_tokens = 0;
   uint32_t decode_steps = 0;
   uint32_t modules_total = 0;
+  uint32_t modules_skipped = 0;
   uint32_t compute_ms = 0;
   uint32_t tail_rewrites = 0;
   uint32_t tail_bytes_erased = 0;

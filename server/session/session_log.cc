@@ -3,6 +3,15 @@
 #include <chrono>
 
 namespace dragoman::server {
+namespace {
+
+double SkipRate(const ComputeStats& stats) {
+  return stats.modules_total == 0 ? 0.0
+                                  : static_cast<double>(stats.modules_skipped) /
+                                        static_cast<double>(stats.modules_total);
+}
+
+}  // namespace
 
 void LogSessionEnd(Logger* logger, const SessionSummary& summary) {
   const Usage& usage = summary.usage;
@@ -30,7 +39,7 @@ void LogSessionEnd(Logger* logger, const SessionSummary& summary) {
                 {"events", usage.events},
                 {"forced", summary.forced_writes},
                 {"lag_p95_ms", summary.lag_p95_ms},
-                {"skip_rate", 0.0},
+                {"skip_rate", SkipRate(usage.compute)},
                 {"trace_id", summary.trace_id},
                 {"span_id", summary.span_id}});
 }

@@ -79,6 +79,8 @@ Telemetry::Families::Families()
           Counter("dragoman_repetition_stops_total", "Segments that the loop guard ended.")),
       empty_finals(Counter("dragoman_empty_finals_total", "Finals without text.")),
       modules(Counter("dragoman_modules_total", "Attention and MLP modules of a dense pass.")),
+      modules_skipped(
+          Counter("dragoman_modules_skipped_total", "Of these, modules that rows skipped.")),
       errors(Counter("dragoman_errors_total", "Calls that did not end with OK, by reason.")),
       notices(Counter("dragoman_notices_total", "Notices sent.")),
       drain_streams(Counter("dragoman_drain_streams_total", "Sessions of a drain by outcome.")),

@@ -63,6 +63,7 @@ class Telemetry::Families {
   Counters& repetition_stops;
   Counters& empty_finals;
   Counters& modules;
+  Counters& modules_skipped;
   Counters& errors;
   Counters& notices;
   Counters& drain_streams;

@@ -1,5 +1,6 @@
 #include "server/telemetry/telemetry.h"
 
+#include <array>
 #include <chrono>
 #include <utility>
 
@@ -153,6 +154,7 @@ class EngineFeed final : public model::EngineObserver {
     Counter& attention_decode;
     Counter& mlp_encode;
     Counter& mlp_decode;
+    std::array<std::array<Counter*, 2>, 2> skipped;  // [encode, decode][attention, MLP]
   };
   EngineFeed(const Targets& targets, int64_t num_layers, std::shared_ptr<IdleTime> idle)
       : t_(targets), num_layers_(static_cast<double>(num_layers)), idle_(std::move(idle)) {}
@@ -171,6 +173,11 @@ class EngineFeed final : public model::EngineObserver {
     t_.mlp_encode.Increment(facts.source_rows * num_layers_);
     t_.attention_decode.Increment(facts.target_rows * num_layers_);
     t_.mlp_decode.Increment(facts.target_rows * num_layers_);
+    for (size_t side = 0; side < 2; ++side) {
+      for (size_t module = 0; module < 2; ++module) {
+        t_.skipped[side][module]->Increment(facts.modules_skipped[side][module]);
+      }
+    }
   }
   void OnGuard(model::TargetGuard guard) override {
     if (guard == model::TargetGuard::kLoop) t_.repetition_stops.Increment();
@@ -216,13 +223,26 @@ std::unique_ptr<model::EngineObserver> Telemetry::EngineObserverFor(const std::s
   const auto modules = [&](const char* module, const char* phase) -> prometheus::Counter& {
     return f.modules.Add({{"model", model}, {"module", module}, {"phase", phase}});
   };
+  const auto skipped = [&](const char* module, const char* phase) {
+    return &f.modules_skipped.Add({{"model", model}, {"module", module}, {"phase", phase}});
+  };
   return std::make_unique<EngineFeed>(
-      EngineFeed::Targets{
-          step("schedule"), step("encode"), step("decode"), step("sample"), steps("encode"),
-          steps("decode"), f.batch_streams.Add({{"model", model}}, Families::Counts()),
-          tokens("encode"), tokens("decode"), f.repetition_stops.Add({{"model", model}}),
-          modules("attention", "encode"), modules("attention", "decode"), modules("mlp", "encode"),
-          modules("mlp", "decode")},
+      EngineFeed::Targets{step("schedule"),
+                          step("encode"),
+                          step("decode"),
+                          step("sample"),
+                          steps("encode"),
+                          steps("decode"),
+                          f.batch_streams.Add({{"model", model}}, Families::Counts()),
+                          tokens("encode"),
+                          tokens("decode"),
+                          f.repetition_stops.Add({{"model", model}}),
+                          modules("attention", "encode"),
+                          modules("attention", "decode"),
+                          modules("mlp", "encode"),
+                          modules("mlp", "decode"),
+                          {{{{skipped("attention", "encode"), skipped("mlp", "encode")}},
+                            {{skipped("attention", "decode"), skipped("mlp", "decode")}}}}},
       num_layers, idle);
 }
 
