@@ -245,5 +245,40 @@ TEST(ContractTest, V11_TranslateEqualsTheSentenceStream) {
   server.ExpectConsistentAtRest();
 }
 
+TEST(ContractTest, TheSkipDialReachesTheEngineAndComesBackInEveryCount) {
+  TestServerOptions options;
+  options.hash.skips_mlp = true;  // routed rows skip the MLP of the one layer
+  TestServer server(options);
+  const auto stub = server.NewStub();
+  v1::StreamConfig config = MakeConfig("wait-k:2");
+  config.mutable_output()->set_model_stats(true);
+  const std::vector<v1::StreamRequest> requests = {TextRequest("One two three four. Five six.")};
+  const SessionResult dense = RunSession(stub.get(), config, requests);
+
+  config.mutable_compute()->set_theta(0.5f);
+  const SessionResult routed = RunSession(stub.get(), config, requests);
+
+  EXPECT_EQ(dense.effective().compute().theta(), 0);
+  EXPECT_EQ(routed.effective().compute().theta(), 0.5f);
+  EXPECT_EQ(BrokenInvariant(config, requests, routed), "");
+  const auto usage = [](const SessionResult& result) {
+    return result.events.back().ended().usage().compute();
+  };
+  EXPECT_EQ(usage(dense).modules_skipped(), 0u);
+  EXPECT_GT(usage(dense).modules_total(), 0u);
+  // All rows but the first of either side of each of the two segments; prompt and header do not
+  // count in the total.
+  EXPECT_EQ(usage(routed).modules_total(), usage(dense).modules_total());
+  EXPECT_GT(usage(routed).modules_skipped(), 0u);
+  EXPECT_LE(usage(routed).modules_skipped(), usage(routed).modules_total() / 2 - 2);
+  ASSERT_TRUE(server.WaitAtRest());
+  EXPECT_EQ(server.Metric("dragoman_modules_skipped_total"), usage(routed).modules_skipped());
+  EXPECT_EQ(server.Metric("dragoman_modules_skipped_total", "module=\"attention\""), 0);
+  v1::ListModelsResponse list;
+  grpc::ClientContext context;
+  ASSERT_TRUE(stub->ListModels(&context, {}, &list).ok());
+  EXPECT_THAT(list.models(0).features(), ::testing::Contains("theta"));
+}
+
 }  // namespace
 }  // namespace dragoman::testing

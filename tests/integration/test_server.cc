@@ -116,6 +116,7 @@ void TestServer::Load(const std::function<void()>& before) {
     parts.model.license = "Apache-2.0";
     parts.model.source_language = "en";
     parts.model.is_default = true;
+    if (hash.skips_mlp) parts.model.router_digest = "4567cdef";
     parts.model.max_positions = options_.max_positions;
     parts.model.tokenizer = tokenizer_;
     for (const char* language : {"de", "fr"}) {

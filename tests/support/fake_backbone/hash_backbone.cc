@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "base/status_macros.h"
+#include "model/api/gate_rule.h"
 
 namespace dragoman::model {
 namespace {
@@ -174,6 +175,13 @@ absl::Status HashBackbone::Forward(const StepBatch& batch, StepOutput* output) {
       const RowPlacement& placement = placements_[i];
       rows_[static_cast<size_t>(placement.page) * kPageRows + placement.slot] =
           ComputeRow(batch.rows[i], placement);
+    }
+  }
+  output->gates.clear();
+  if (options_.skips_mlp) {
+    for (const StepRow& row : batch.rows) {
+      output->gates.insert(output->gates.end(), static_cast<size_t>(config_.num_layers),
+                           row.group == RowGroup::kForced ? kRunBoth : kRunAttention);
     }
   }
   output->vocab_size = config_.vocab_size;

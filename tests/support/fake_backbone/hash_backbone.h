@@ -44,6 +44,7 @@ struct HashBackboneOptions {
   HashScript script;  // overrides the hash of target rows
   // Rows with this token in their key set get logits that are not finite.
   std::optional<TokenId> poison_token;
+  bool skips_mlp = false;  // records that routed rows ran the attention of every layer and no MLP
   // Called at the start of every Forward(), on the thread that calls it.
   std::function<void(const StepBatch&)> on_forward;
 };
