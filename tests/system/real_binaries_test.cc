@@ -12,8 +12,10 @@
 #include "absl/strings/str_split.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/sha256.h"
 #include "gtest/gtest.h"
 #include "tests/support/child_process.h"
+#include "tests/support/test_certificates.h"
 
 namespace dragoman {
 namespace {
@@ -194,6 +196,75 @@ TEST_F(RealBinariesTest, R25_KillOfTheServerIsSurvivedAndFinalsStay) {
   EXPECT_EQ(after.substr(0, before.size()), before);
   EXPECT_NE(after.find("\"segment\":2"), std::string::npos) << after;
   EXPECT_NE(after.find("END_COMPLETE"), std::string::npos) << after;
+}
+
+// TLS and tokens by the flags of both programs; the file of clients is watched without help.
+TEST(CredentialsTest, V16_FlagsOfBothProgramsAndARemovedTokenWithinTenSeconds) {
+  const std::string folder = absl::StrCat(::testing::TempDir(), "/credentials_", getpid());
+  std::filesystem::create_directories(folder);
+  const testing::TestAuthority authority;
+  const testing::TestPair pair = authority.Issue();
+  const auto write = [&](const char* name, const std::string& text) {
+    ASSERT_TRUE(WriteFileAtomically(absl::StrCat(folder, "/", name), text).ok());
+  };
+  write("ca", authority.certificate());
+  write("cert", pair.certificate);
+  write("key", pair.key);
+  write("token", "a-long-token\n");
+  write("clients",
+        absl::StrCat("sha256:", Sha256Hex("a-long-token"), " speaker translate default - -\n"));
+  ChildOptions options;
+  options.arguments = {absl::StrCat(kBuild, "/bin/dragoman-server"),
+                       "--model",
+                       kModel,
+                       "--listen",
+                       "localhost:0",
+                       "--admin-listen",
+                       "off",
+                       "--cert",
+                       folder + "/cert",
+                       "--key",
+                       folder + "/key",
+                       "--token-file",
+                       folder + "/clients",
+                       "--port-file",
+                       folder + "/ports"};
+  ChildProcess server(options);
+  ASSERT_TRUE(server.WaitForError("\"model_ready\"")) << server.error();
+  const absl::StatusOr<Json> ports = ReadJsonFile(folder + "/ports");
+  ASSERT_TRUE(ports.ok()) << ports.status();
+  const std::string address = absl::StrCat("localhost:", (*ports)["grpc"].get<int>());
+
+  EXPECT_NE(RunProgram({"dragoman", "info", "--server", address, "--ca", folder + "/ca",
+                        "--token-file", folder + "/token"},
+                       "")
+                .find("version"),
+            std::string::npos);
+  RunProgram({"dragoman", "info", "--server", address, "--ca", folder + "/ca"}, "", 4);
+
+  ChildOptions live;
+  live.arguments = {absl::StrCat(kBuild, "/bin/dragoman"),
+                    "translate",
+                    "-s",
+                    "en",
+                    "-t",
+                    "de",
+                    "--server",
+                    address,
+                    "--ca",
+                    folder + "/ca",
+                    "--token-file",
+                    folder + "/token",
+                    "-"};
+  ChildProcess client(live);
+  client.WriteInput("Good morning. ");
+  ASSERT_TRUE(client.WaitForOutput("\n")) << client.error();
+  write("clients", "# nobody\n");
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_TRUE(client.WaitForError("TOKEN_REVOKED")) << client.error();
+  EXPECT_LE(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+  EXPECT_EQ(client.Wait(), 4);
+  std::filesystem::remove_all(folder);
 }
 
 // Peak memory of a process in KiB.
