@@ -193,7 +193,8 @@ class ResumingStream::Impl {
   EventJoiner joiner_;
   bool draining_ = false;  // the current replica has said so
   bool ever_started_ = false;
-  std::deque<v1::StreamEvent> held_;   // void if another session follows
+  std::deque<v1::StreamEvent> held_;   // void once another session has started
+  EventJoiner held_joiner_;            // of the session of held_
   std::deque<v1::StreamEvent> ready_;  // to be given out before anything else
   std::optional<TimePoint> lost_;      // since when there is no session
   std::optional<uint64_t> fault_at_;   // source position of the last fault
@@ -326,6 +327,7 @@ void ResumingStream::Impl::SwitchToMoved() {
   }
   draining_ = false;
   joiner_.BeginSession();
+  held_.clear();
   ready_.push_back(joiner_.Join(*std::move(move.started)));
   Replace(std::move(move.stream));
   // Nobody listens to what it still says. Closing waits for a send in progress, which may need the
@@ -348,6 +350,7 @@ bool ResumingStream::Impl::HoldBack(const v1::StreamEvent& event) {
 
 std::optional<v1::StreamEvent> ResumingStream::Impl::Take(v1::StreamEvent event) {
   if (HoldBack(event)) {
+    if (held_.empty()) held_joiner_ = joiner_;
     held_.push_back(std::move(event));
     return std::nullopt;
   }
@@ -355,6 +358,7 @@ std::optional<v1::StreamEvent> ResumingStream::Impl::Take(v1::StreamEvent event)
   if (event.has_started()) {
     ever_started_ = true;
     lost_.reset();
+    held_.clear();
   }
   if (is_final) barren_ = 0;
   const bool drains = event.has_notice() && event.notice().code() == v1::NOTICE_DRAINING;
@@ -394,7 +398,6 @@ bool ResumingStream::Impl::Resume(const StreamEnd& end) {
   const TimePoint now = clock_->Now();
   if (!lost_.has_value()) lost_ = now;
   if (now - *lost_ > options_.give_up || ++barren_ > kMaxBarrenSessions) return false;
-  held_.clear();
   JoinMove();  // one that is on its way is the fastest
   if (MoveIsReady()) {
     SwitchToMoved();
@@ -428,6 +431,7 @@ std::optional<v1::StreamEvent> ResumingStream::Impl::Next() {
     }
     if (Resume(stream->end())) continue;
     if (!held_.empty()) {
+      joiner_ = held_joiner_;  // nothing has come out since, but a session may have been tried
       for (v1::StreamEvent& event : held_) ready_.push_back(joiner_.Join(std::move(event)));
       held_.clear();
       continue;

@@ -279,6 +279,39 @@ TEST_F(ResumingStreamTest, AnEndThatNothingFollowsGivesItsLastWords) {
   EXPECT_FALSE(stream->SendText("more").ok());
 }
 
+TEST_F(ResumingStreamTest, ADrainWithoutAnotherReplicaGivesItsLastWordsToo) {
+  ScriptedInterpreter cut([](grpc::ServerContext* context, ServerStream* stream) {
+    ScriptedSession session(context, stream);
+    session.ReadConfig();
+    session.SendStarted();
+    v1::StreamRequest request;
+    session.Read(&request);
+    session.SendStable("ONE");
+    session.SendFinal(v1::FINAL_BOUNDARY);
+    session.Read(&request);
+    session.SendStable("HALF");
+    session.SendFinal(v1::FINAL_SESSION_END);
+    session.SendEnded(v1::END_DRAIN);
+    return Refusal(grpc::StatusCode::UNAVAILABLE, "DRAINING");
+  });
+  ResumeOptions options;
+  options.give_up = std::chrono::milliseconds(50);
+  const auto stream = Start({cut.address(), testing::UnusedAddress()}, options);
+  ASSERT_TRUE(stream->SendText("One.").ok());
+  ASSERT_TRUE(stream->SendText(" Half").ok());
+  Seen seen;
+  uint32_t received = 0;
+  while (const auto event = stream->Next()) {
+    seen.Take(*event);
+    if (event->has_ended()) received = event->ended().source_received().bytes();
+  }
+  EXPECT_EQ(seen.trouble, "");
+  EXPECT_THAT(seen.finals, ElementsAre("ONE", "HALF"));
+  EXPECT_EQ(received, 9u);
+  EXPECT_EQ(stream->end().status.code, absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(stream->end().started);
+}
+
 TEST_F(ResumingStreamTest, AServerThatLosesEverySessionIsGivenUp) {
   std::atomic<int> sessions{0};
   ScriptedInterpreter hopeless([&](grpc::ServerContext* context, ServerStream* stream) {

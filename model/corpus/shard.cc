@@ -40,6 +40,7 @@ class Cursor {
   bool GetArray(size_t count, std::vector<T>* values) {
     if (bytes_.size() / sizeof(T) < count) return false;
     values->resize(count);
+    if (count == 0) return true;  // memcpy() takes no null pointer, not even for nothing
     std::memcpy(values->data(), bytes_.data(), count * sizeof(T));
     bytes_.remove_prefix(count * sizeof(T));
     return true;

@@ -77,11 +77,17 @@ class Speaker {
   }
   // False when the session ended.
   bool Speak() {
-    if (!stream_->SendText(Sentence(number_, finals_.size())).ok()) return false;
+    const absl::Status sent = stream_->SendText(Sentence(number_, finals_.size()));
+    EXPECT_TRUE(sent.ok()) << number_ << " " << sent;
+    if (!sent.ok()) return false;
     const size_t wanted = finals_.size() + 1;
     while (finals_.size() < wanted) {
       const auto event = stream_->Next();
-      if (!event.has_value()) return false;
+      if (!event.has_value()) {
+        ADD_FAILURE() << number_ << " ended: " << stream_->end().status.ToString() << " "
+                      << stream_->end().broken_invariant.value_or("");
+        return false;
+      }
       Take(*event);
     }
     return true;

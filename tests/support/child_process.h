@@ -37,6 +37,7 @@ class ChildProcess {
   // Closes the input, reads all output, reaps. The exit code, or -signal when a signal ended it.
   int Wait();
 
+  pid_t pid() const { return pid_; }
   const std::string& output() const { return output_; }
   const std::string& error() const { return error_; }
 

@@ -24,9 +24,11 @@ class StepClock final : public Clock {
       changed_.notify_all();
     }
     while (!ready() && Now() < deadline) condition->wait(*mutex);
-    const MutexLock lock(&mu_);
-    waiters_.erase(waiters_.find({mutex, condition}));
-    return ready();
+    {
+      const MutexLock lock(&mu_);
+      waiters_.erase(waiters_.find({mutex, condition}));
+    }
+    return ready();  // may take a lock of its own
   }
 
   void Advance(Duration step) {

@@ -2,15 +2,20 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <string>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/sha256.h"
 #include "gtest/gtest.h"
 #include "tests/support/child_process.h"
+#include "tests/support/test_certificates.h"
 
 namespace dragoman {
 namespace {
@@ -191,6 +196,143 @@ TEST_F(RealBinariesTest, R25_KillOfTheServerIsSurvivedAndFinalsStay) {
   EXPECT_EQ(after.substr(0, before.size()), before);
   EXPECT_NE(after.find("\"segment\":2"), std::string::npos) << after;
   EXPECT_NE(after.find("END_COMPLETE"), std::string::npos) << after;
+}
+
+// TLS and tokens by the flags of both programs; the file of clients is watched without help.
+TEST(CredentialsTest, V16_FlagsOfBothProgramsAndARemovedTokenWithinTenSeconds) {
+  const std::string folder = absl::StrCat(::testing::TempDir(), "/credentials_", getpid());
+  std::filesystem::create_directories(folder);
+  const testing::TestAuthority authority;
+  const testing::TestPair pair = authority.Issue();
+  const auto write = [&](const char* name, const std::string& text) {
+    ASSERT_TRUE(WriteFileAtomically(absl::StrCat(folder, "/", name), text).ok());
+  };
+  write("ca", authority.certificate());
+  write("cert", pair.certificate);
+  write("key", pair.key);
+  write("token", "a-long-token\n");
+  write("clients",
+        absl::StrCat("sha256:", Sha256Hex("a-long-token"), " speaker translate default - -\n"));
+  ChildOptions options;
+  options.arguments = {absl::StrCat(kBuild, "/bin/dragoman-server"),
+                       "--model",
+                       kModel,
+                       "--listen",
+                       "localhost:0",
+                       "--admin-listen",
+                       "off",
+                       "--cert",
+                       folder + "/cert",
+                       "--key",
+                       folder + "/key",
+                       "--token-file",
+                       folder + "/clients",
+                       "--port-file",
+                       folder + "/ports"};
+  ChildProcess server(options);
+  ASSERT_TRUE(server.WaitForError("\"model_ready\"")) << server.error();
+  const absl::StatusOr<Json> ports = ReadJsonFile(folder + "/ports");
+  ASSERT_TRUE(ports.ok()) << ports.status();
+  const std::string address = absl::StrCat("localhost:", (*ports)["grpc"].get<int>());
+
+  EXPECT_NE(RunProgram({"dragoman", "info", "--server", address, "--ca", folder + "/ca",
+                        "--token-file", folder + "/token"},
+                       "")
+                .find("version"),
+            std::string::npos);
+  RunProgram({"dragoman", "info", "--server", address, "--ca", folder + "/ca"}, "", 4);
+
+  ChildOptions live;
+  live.arguments = {absl::StrCat(kBuild, "/bin/dragoman"),
+                    "translate",
+                    "-s",
+                    "en",
+                    "-t",
+                    "de",
+                    "--server",
+                    address,
+                    "--ca",
+                    folder + "/ca",
+                    "--token-file",
+                    folder + "/token",
+                    "-"};
+  ChildProcess client(live);
+  client.WriteInput("Good morning. ");
+  ASSERT_TRUE(client.WaitForOutput("\n")) << client.error();
+  write("clients", "# nobody\n");
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_TRUE(client.WaitForError("TOKEN_REVOKED")) << client.error();
+  EXPECT_LE(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+  EXPECT_EQ(client.Wait(), 4);
+  std::filesystem::remove_all(folder);
+}
+
+// Peak memory of a process in KiB.
+int64_t PeakMemory(pid_t pid) {
+  std::ifstream status(absl::StrCat("/proc/", pid, "/status"));
+  std::string line;
+  int64_t peak = 0;
+  while (std::getline(status, line)) {
+    if (line.rfind("VmHWM:", 0) == 0) peak = std::atoll(line.c_str() + 6);
+  }
+  return peak;
+}
+
+TEST(FloodTest, R39_AFloodOfTenTimesTheSlotsStaysNearTheSteadyState) {
+  const std::string folder = absl::StrCat(::testing::TempDir(), "/flood_", getpid());
+  std::filesystem::create_directories(folder);
+  ChildOptions options;
+  // The log goes to a file: nobody would read a pipe during the flood.
+  options.arguments = {"/bin/sh", "-c",
+                       absl::StrCat("exec ", kBuild, "/bin/dragoman-server --model ", kModel,
+                                    " --insecure --listen 127.0.0.1:0 --admin-listen off"
+                                    " --slots 16 --queue-depth 16 --drain-grace-seconds 0"
+                                    " --max-concurrent-streams 512 --port-file ",
+                                    folder, "/ports 2>", folder, "/log")};
+  ChildProcess server(options);
+  const auto logged = [&](const char* text) {
+    const absl::StatusOr<std::string> log = ReadFile(folder + "/log");
+    return log.ok() && log->find(text) != std::string::npos;
+  };
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!logged("\"model_ready\"") && std::chrono::steady_clock::now() < give_up) {
+    std::this_thread::yield();
+  }
+  const absl::StatusOr<Json> ports = ReadJsonFile(folder + "/ports");
+  ASSERT_TRUE(ports.ok()) << ports.status();
+  const std::string address = absl::StrCat("127.0.0.1:", (*ports)["grpc"].get<int>());
+  const auto bench = [&](const char* streams) {
+    ChildOptions load;
+    load.arguments = {absl::StrCat(kBuild, "/bin/dragoman"),
+                      "bench",
+                      "-s",
+                      "en",
+                      "-t",
+                      "de",
+                      "--insecure",
+                      "--server",
+                      address,
+                      "--streams",
+                      streams,
+                      "--arrival",
+                      "burst",
+                      "--duration",
+                      "2",
+                      "--rate",
+                      "6",
+                      std::string(DRAGOMAN_SOURCE_DIR) + "/tests/bench/talk.txt"};
+    ChildProcess child(load);
+    return child.Wait();
+  };
+  EXPECT_EQ(bench("16"), 0);
+  const int64_t steady = PeakMemory(server.pid());
+  bench("160");  // some come through when they try again
+  EXPECT_TRUE(logged("NO_CAPACITY"));
+  const int64_t flooded = PeakMemory(server.pid());
+  EXPECT_GT(steady, 10000);
+  EXPECT_LE(flooded, steady + steady / 5) << "KiB, steady " << steady;
+  EXPECT_EQ(bench("16"), 0);
+  std::filesystem::remove_all(folder);
 }
 
 TEST(EvaluatorTest, ScoreAgreesWithItselfAndNamesMissingFiles) {
