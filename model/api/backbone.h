@@ -45,7 +45,8 @@ class Backbone {
   virtual std::string description() const = 0;
   // Bytes of weight matrices that one step reads, whatever its rows are.
   virtual int64_t weight_bytes() const = 0;
-  // Bytes of keys and values of one page of the cache, over all layers; 0 where no numbers are kept.
+  // Bytes of keys and values of one page of the cache, over all layers; 0 where no numbers are
+  // kept.
   virtual int64_t kv_page_bytes() const { return 0; }
 
   // Opens a stream whose sides may grow to the given numbers of rows. Pages are taken as rows come;

@@ -202,6 +202,7 @@ std::vector<MetricFamily> CollectGauges(const GaugeSources& sources, const Gauge
 
   const auto models = sources.catalog->models();
   std::vector<std::pair<std::string, model::EngineStats>> engines;
+  engines.reserve(models.size());
   for (const auto& served : models) {
     engines.emplace_back(served->name, served->engine->stats());
   }

@@ -160,12 +160,14 @@ set -e
 mount --make-rprivate /
 mount --bind "$ROOT" "$ROOT"
 mount -t proc proc "$ROOT/proc"
-for node in null zero random urandom; do touch "$ROOT/dev/$node" 2>/dev/null || true
-  mount --bind /dev/$node "$ROOT/dev/$node"; done
+for node in null zero random urandom; do
+  touch "$ROOT/dev/$node" 2>/dev/null || true
+  mount --bind /dev/$node "$ROOT/dev/$node"
+done
 mount --bind "$OUT" "$ROOT/tmp"
 mount -o remount,bind,ro "$ROOT"
-exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin $VARIABLES chroot "$ROOT" /usr/bin/setpriv --reuid "$IMAGE_UID" --regid "$IMAGE_GID" \
-  --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
+exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin $VARIABLES chroot "$ROOT" \
+  /usr/bin/setpriv --reuid "$IMAGE_UID" --regid "$IMAGE_GID" --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
 """
 
 
