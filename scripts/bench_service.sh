@@ -35,7 +35,7 @@ lag() { sed -n '/"lag_seconds"/,/}/p' "$work/report" | sed -n "s/.*\"$1\": *\([0
 begin=$(date +%s.%N)
 build/release/bin/dragoman-server --model model/pretrained --insecure --listen 127.0.0.1:0 \
   --admin-listen 127.0.0.1:0 --port-file "$work/ports" --drain-grace-seconds 0 --slots "$most" \
-  --max-concurrent-streams 4096 \
+  --max-concurrent-streams 4096 --streams-per-client 0 --starts-per-second 0 \
   --threads "${BENCH_THREADS:-1}" --weights "${BENCH_WEIGHTS:-auto}" --log-level warning 2>"$work/server.log" &
 server=$!
 until ready; do
