@@ -1,7 +1,10 @@
 // Calls that `dragoman bench` does not make: Translate, and streams that the server has to refuse.
-//   odd_calls host:port rounds
+//   odd_calls host:port rounds [authority.pem]      without the third: plain text
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <memory>
 #include <string>
 
 #include "grpcpp/create_channel.h"
@@ -11,9 +14,9 @@
 namespace dragoman {
 namespace {
 
-int Run(const std::string& address, int rounds) {
-  const auto stub =
-      v1::Interpreter::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+int Run(const std::string& address, int rounds,
+        const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+  const auto stub = v1::Interpreter::NewStub(grpc::CreateChannel(address, credentials));
   for (int i = 0; i < rounds; ++i) {
     v1::TranslateRequest request;
     request.set_text("The train was late, so we took a taxi.");
@@ -36,5 +39,13 @@ int Run(const std::string& address, int rounds) {
 }  // namespace dragoman
 
 int main(int argc, char** argv) {
-  return argc == 3 ? dragoman::Run(argv[1], std::atoi(argv[2])) : 2;
+  if (argc != 3 && argc != 4) return 2;
+  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
+  if (argc == 4) {
+    std::ifstream file(argv[3]);
+    grpc::SslCredentialsOptions options;
+    options.pem_root_certs.assign(std::istreambuf_iterator<char>(file), {});
+    credentials = grpc::SslCredentials(options);
+  }
+  return dragoman::Run(argv[1], std::atoi(argv[2]), credentials);
 }

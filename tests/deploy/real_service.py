@@ -67,30 +67,47 @@ def running(arguments, log, **options):
 
 
 class Server:
-    def __init__(self, child, ports):
+    def __init__(self, child, ports, trust):
         self.child = child
         self.grpc = f"127.0.0.1:{ports['grpc']}"
         self.admin = f"127.0.0.1:{ports['admin']}"
+        self.trust = trust  # flags of a client that trusts its certificate
 
     def scrape(self):
         return http_get(f"http://{self.admin}/metrics")[1]
 
 
+def make_certificate(folder):
+    """A certificate for 127.0.0.1 that signs itself; nothing where openssl is not installed."""
+    if not has_program("openssl"):
+        return None
+    cert, key = f"{folder}/server.crt", f"{folder}/server.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", cert, "-days", "30",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+                   check=True, capture_output=True)
+    return cert, key
+
+
 @contextlib.contextmanager
 def running_server(build, folder, flags=()):
+    """TLS with a certificate of its own where openssl is installed, else plain text."""
     ports = pathlib.Path(folder) / "ports"
     log = pathlib.Path(folder) / "server.log"
     command = [
-        f"{build}/bin/dragoman-server", "--model", str(ROOT / "model/pretrained"), "--insecure",
-        "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--port-file", str(ports),
+        f"{build}/bin/dragoman-server", "--model", str(ROOT / "model/pretrained"), "--listen",
+        "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--port-file", str(ports),
         "--drain-grace-seconds", "0", "--threads", "1", *flags]
+    pair = make_certificate(folder)
+    command += ["--cert", pair[0], "--key", pair[1]] if pair else ["--insecure"]
+    trust = ["--ca", pair[0]] if pair else ["--insecure"]
     with running(command, log) as child:
         def ready():
             if child.poll() is not None:
                 raise RuntimeError(f"the server ended: {log.read_text()}")
             if not ports.exists():
                 return None
-            server = Server(child, json.loads(ports.read_text()))
+            server = Server(child, json.loads(ports.read_text()), trust)
             return server if http_get(f"http://{server.admin}/readyz")[0] == 200 else None
         yield wait_for("the server", ready)
 
@@ -152,13 +169,13 @@ def running_prometheus(folder, admin_address, interval="1s"):
 def load(build, server, folder, streams, seconds, rounds=1):
     """Runs a scripted load to its end. Every kind of traffic that panels ask for is in it."""
     text = str(ROOT / "tests/bench/talk.txt")
-    bench = [f"{build}/bin/dragoman", "bench", "-s", "en", "-t", "de", "--insecure", "--server",
+    bench = [f"{build}/bin/dragoman", "bench", "-s", "en", "-t", "de", *server.trust, "--server",
              server.grpc, "--unstable-tail", "--rate", "6", "--duration", str(seconds)]
     for _ in range(rounds):
         commands = [
             [*bench, "--streams", str(streams), "--policy", "wait-k:3", "--chaos", "cancel=.2", text],
             [*bench, "--streams", str(max(1, streams // 2)), "--policy", "sentence", text],
-            [f"{build}/tests/deploy_odd_calls", server.grpc, "40"]]
+            [f"{build}/tests/deploy_odd_calls", server.grpc, "40", *server.trust[1:]]]
         children = [subprocess.Popen(c, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
                     for c in commands]
         for command, child in zip(commands, children):
