@@ -35,7 +35,7 @@ struct CorpusTranslationOptions {
   std::string source_language = "en";
   StreamLayout layout;
   std::shared_ptr<const Policy> policy;
-  bool routed = false;              // rows may skip modules
+  bool routed = false;  // rows may skip modules
   float skip_offset = 0;
   bool automatic_segments = false;  // false: one line is one segment
   // Called after each finished line with the number of finished lines.
