@@ -136,7 +136,8 @@ void GrpcServer::Shutdown(Duration patience) {
   std::thread cut([&] {
     const MutexLock lock(&mu);
     const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(patience);
-    if (!changed.wait_for(mu, wait, [&] { return done; })) {
+    // Again and again: a connection that was in its handshake joins the others later.
+    while (!changed.wait_for(mu, wait, [&] { return done; })) {
       grpc_server_cancel_all_calls(server_->c_server());
     }
   });
