@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
   AddEvaluateCommand(&app, &body);
   AddScoreCommand(&app, &body);
   AddInspectCommand(&app, &body);
+  AddImportRouterCommand(&app, &body);
   AddCompareCommand(&app, &body);
   AddBenchCommand(&app, &body);
   AddBenchEngineCommand(&app, &body);
