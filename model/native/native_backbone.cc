@@ -281,7 +281,7 @@ class NativeBackbone final : public CachedBackbone {
                       bool accumulate, int64_t first_panel, int64_t last_panel, float* y) {
     weight_bytes_read_ += (last_panel - first_panel) * weight.panel_bytes();
     const int64_t panel_work = rows * weight.inputs() * PackedMatrix::kPanelOutputs;
-    const int64_t grain = std::max<int64_t>(1, kPieceWork / panel_work);
+    const int64_t grain = std::max<int64_t>(1, kPieceWork / std::max<int64_t>(1, panel_work));
     if (quantized()) {
       const QuantizedMatMulRows product{x.quantized.rows(), y, weight.outputs(), rows, bias,
                                         accumulate};
@@ -427,7 +427,7 @@ class NativeBackbone final : public CachedBackbone {
     const int64_t rows = set.count;
     const int64_t kv_heads = config_.num_kv_heads, head_dim = config_.head_dim;
     const int64_t group = config_.num_heads / kv_heads;
-    const int64_t parts = rows >= 2 * team_.threads()
+    const int64_t parts = rows >= int64_t{2} * team_.threads()
                               ? 1
                               : std::min<int64_t>(kv_heads, static_cast<int64_t>(team_.threads()));
     const auto rows_of_step = static_cast<int64_t>(key_begin_.size()) - 1;
