@@ -353,8 +353,11 @@ class NativeBackbone final : public CachedBackbone {
     const int64_t hidden = config_.hidden_size, size = qkv_size();
     for (int64_t i = 0; i < attending_.count; ++i) {
       const int64_t r = attending_.row(i);
-      std::copy(normed_.row(r), normed_.row(r) + hidden, gathered_.row(i));
-      if (quantized()) gathered_.quantized.CopyRow(i, normed_.quantized, r);
+      if (quantized()) {
+        gathered_.quantized.CopyRow(i, normed_.quantized, r);
+      } else {
+        std::copy(normed_.row(r), normed_.row(r) + hidden, gathered_.row(i));
+      }
     }
     queries_.resize(std::max(queries_.size(), static_cast<size_t>(attending_.count * size)));
     MultiplyPanels(qkv.weight, bias, gathered_, attending_.count, false, 0, panels,
