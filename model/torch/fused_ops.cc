@@ -1,14 +1,17 @@
 #include "model/torch/fused_ops.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstring>
 #include <vector>
 
 #include "ATen/Parallel.h"
 #include "model/torch/fused_loops.h"
 #include "torch/torch.h"
+
+// Without it at::parallel_for runs serially and says nothing.
+#ifndef _OPENMP
+#error "compile this file with OpenMP"
+#endif
 
 namespace dragoman::model {
 namespace {
@@ -23,19 +26,40 @@ const FusedLoops& Loops() {
   return loops;
 }
 
+// Calls function(T{}) with the storage type of activations.
+template <typename Function>
+void WithActivationType(const torch::Tensor& activations, const Function& function) {
+  switch (activations.scalar_type()) {
+    case torch::kFloat32:
+      return function(float{});
+    case torch::kBFloat16:
+      return function(Bfloat16Bits{});
+    default:
+      TORCH_CHECK(false, "fused operations take fp32 and bf16, not ", activations.dtype());
+  }
+}
+
+template <typename T>
+T* Data(const torch::Tensor& tensor) {
+  return static_cast<T*>(tensor.data_ptr());
+}
+
 // ---- RMSNorm
 
 class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
  public:
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x,
-                               const torch::Tensor& weight, double eps) {
+                               const torch::Tensor& weight, double eps, torch::Dtype kept) {
     const torch::Tensor in = x.contiguous();
     const int64_t rows = in.size(0), width = in.size(1);
-    torch::Tensor y = torch::empty_like(in), inverse = torch::empty({rows});
-    at::parallel_for(0, rows, kRowGrain, [&](int64_t begin, int64_t end) {
-      Loops().norm_forward(in.data_ptr<float>() + begin * width, weight.data_ptr<float>(),
-                           y.data_ptr<float>() + begin * width, inverse.data_ptr<float>() + begin,
-                           end - begin, width, static_cast<float>(eps));
+    torch::Tensor y = torch::empty({rows, width}, kept), inverse = torch::empty({rows});
+    WithActivationType(y, [&](auto type) {
+      using T = decltype(type);
+      at::parallel_for(0, rows, kRowGrain, [&](int64_t begin, int64_t end) {
+        Loops().For<T>().norm_forward(Data<float>(in) + begin * width, Data<float>(weight),
+                                      Data<T>(y) + begin * width, Data<float>(inverse) + begin,
+                                      end - begin, width, static_cast<float>(eps));
+      });
     });
     context->save_for_backward({in, weight, inverse});
     return y;
@@ -49,17 +73,19 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
     // A fixed number of partial sums keeps the result independent of scheduling.
     const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(16, rows / kRowGrain));
     torch::Tensor partial = torch::zeros({parts, width});
-    at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t part = begin; part < end; ++part) {
-        const int64_t first = rows * part / parts, last = rows * (part + 1) / parts;
-        Loops().norm_backward(x.data_ptr<float>() + first * width, weight.data_ptr<float>(),
-                              inverse.data_ptr<float>() + first,
-                              dy.data_ptr<float>() + first * width,
-                              dx.data_ptr<float>() + first * width,
-                              partial.data_ptr<float>() + part * width, last - first, width);
-      }
+    WithActivationType(dy, [&](auto type) {
+      using T = decltype(type);
+      at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t part = begin; part < end; ++part) {
+          const int64_t first = rows * part / parts, last = rows * (part + 1) / parts;
+          Loops().For<T>().norm_backward(Data<float>(x) + first * width, Data<float>(weight),
+                                         Data<float>(inverse) + first, Data<T>(dy) + first * width,
+                                         Data<float>(dx) + first * width,
+                                         Data<float>(partial) + part * width, last - first, width);
+        }
+      });
     });
-    return {dx, partial.sum(0), torch::Tensor()};
+    return {dx, partial.sum(0), torch::Tensor(), torch::Tensor()};
   }
 };
 
@@ -70,10 +96,13 @@ class SwiGluFunction : public torch::autograd::Function<SwiGluFunction> {
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& gate_up) {
     const torch::Tensor in = gate_up.contiguous();
     const int64_t rows = in.size(0), width = in.size(1) / 2;
-    torch::Tensor y = torch::empty({rows, width});
-    at::parallel_for(0, rows, kRowGrain, [&](int64_t begin, int64_t end) {
-      Loops().swiglu_forward(in.data_ptr<float>() + begin * 2 * width,
-                             y.data_ptr<float>() + begin * width, end - begin, width);
+    torch::Tensor y = torch::empty({rows, width}, in.options());
+    WithActivationType(in, [&](auto type) {
+      using T = decltype(type);
+      at::parallel_for(0, rows, kRowGrain, [&](int64_t begin, int64_t end) {
+        Loops().For<T>().swiglu_forward(Data<T>(in) + begin * 2 * width, Data<T>(y) + begin * width,
+                                        end - begin, width);
+      });
     });
     context->save_for_backward({in});
     return y;
@@ -83,44 +112,187 @@ class SwiGluFunction : public torch::autograd::Function<SwiGluFunction> {
     const torch::Tensor dy = gradients[0].contiguous();
     const int64_t rows = in.size(0), width = in.size(1) / 2;
     torch::Tensor d = torch::empty_like(in);
-    at::parallel_for(0, rows, kRowGrain, [&](int64_t begin, int64_t end) {
-      Loops().swiglu_backward(in.data_ptr<float>() + begin * 2 * width,
-                              dy.data_ptr<float>() + begin * width,
-                              d.data_ptr<float>() + begin * 2 * width, end - begin, width);
+    WithActivationType(in, [&](auto type) {
+      using T = decltype(type);
+      at::parallel_for(0, rows, kRowGrain, [&](int64_t begin, int64_t end) {
+        Loops().For<T>().swiglu_backward(Data<T>(in) + begin * 2 * width,
+                                         Data<T>(dy) + begin * width,
+                                         Data<T>(d) + begin * 2 * width, end - begin, width);
+      });
     });
     return {d};
   }
 };
 
-// ---- Cross entropy
+// ---- dropout and residual sum
 
-class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFunction> {
+class DropoutAddFunction : public torch::autograd::Function<DropoutAddFunction> {
  public:
-  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& logits,
-                               const torch::Tensor& labels, double smoothing) {
-    const torch::Tensor in = logits.contiguous();
-    const int64_t rows = in.size(0), vocab = in.size(1);
-    torch::Tensor gradient = torch::empty_like(in);
-    std::vector<double> losses(rows);
-    at::parallel_for(0, rows, 8, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        losses[r] = Loops().cross_entropy_row(
-            in.data_ptr<float>() + r * vocab, gradient.data_ptr<float>() + r * vocab, vocab,
-            labels.data_ptr<int64_t>()[r], static_cast<float>(smoothing));
-      }
+  static torch::Tensor forward(AutogradContext* context, const c10::optional<torch::Tensor>& x,
+                               const torch::Tensor& branch, double rate) {
+    const torch::Tensor residual = x.has_value() ? x->contiguous() : torch::Tensor();
+    const torch::Tensor in = branch.contiguous();
+    const int64_t rows = in.size(0), width = in.size(1);
+    const int64_t seed =
+        rate > 0 ? torch::randint(0, int64_t{1} << 32, {1}, torch::kInt64).item<int64_t>() : 0;
+    torch::Tensor out = torch::empty({rows, width});
+    WithActivationType(in, [&](auto type) {
+      using T = decltype(type);
+      at::parallel_for(0, rows, kRowGrain, [&](int64_t begin, int64_t end) {
+        const int64_t first = begin * width;
+        Loops().For<T>().dropout_add(residual.defined() ? Data<float>(residual) + first : nullptr,
+                                     Data<T>(in) + first, Data<float>(out) + first, first,
+                                     (end - begin) * width, static_cast<uint32_t>(seed),
+                                     static_cast<float>(rate));
+      });
     });
-    double total = 0;
-    for (const double loss : losses) total += loss;
-    context->save_for_backward({gradient});
-    return torch::tensor(total, torch::kFloat64);
+    context->saved_data["residual"] = residual.defined();
+    context->saved_data["seed"] = seed;
+    context->saved_data["rate"] = rate;
+    context->saved_data["type"] = in.scalar_type();
+    return out;
   }
   static tensor_list backward(AutogradContext* context, tensor_list gradients) {
-    const torch::Tensor gradient = context->get_saved_variables()[0];
-    return {gradient * gradients[0].item<double>(), torch::Tensor(), torch::Tensor()};
+    const torch::Tensor dout = gradients[0].contiguous();
+    const int64_t rows = dout.size(0), width = dout.size(1);
+    const auto seed = static_cast<uint32_t>(context->saved_data["seed"].toInt());
+    const auto rate = static_cast<float>(context->saved_data["rate"].toDouble());
+    torch::Tensor dbranch = torch::empty(
+        {rows, width}, static_cast<torch::Dtype>(context->saved_data["type"].toScalarType()));
+    WithActivationType(dbranch, [&](auto type) {
+      using T = decltype(type);
+      at::parallel_for(0, rows, kRowGrain, [&](int64_t begin, int64_t end) {
+        const int64_t first = begin * width;
+        Loops().For<T>().dropout_backward(Data<float>(dout) + first, Data<T>(dbranch) + first,
+                                          first, (end - begin) * width, seed, rate);
+      });
+    });
+    return {context->saved_data["residual"].toBool() ? dout : torch::Tensor(), dbranch,
+            torch::Tensor()};
   }
 };
 
-// ---- Rotary attention
+// ---- output layer and cross entropy
+
+class HeadLossFunction : public torch::autograd::Function<HeadLossFunction> {
+ public:
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& hidden,
+                               const torch::Tensor& head, const torch::Tensor& labels,
+                               double smoothing) {
+    const torch::Tensor weight = head.to(hidden.scalar_type());
+    // Logits, then their gradient in the same place.
+    torch::Tensor gradient = torch::mm(hidden, weight.t());
+    const int64_t rows = gradient.size(0), vocab = gradient.size(1);
+    std::vector<double> losses(rows);
+    WithActivationType(gradient, [&](auto type) {
+      using T = decltype(type);
+      at::parallel_for(0, rows, 8, [&](int64_t begin, int64_t end) {
+        std::vector<float> scratch(vocab);
+        for (int64_t r = begin; r < end; ++r) {
+          T* row = Data<T>(gradient) + r * vocab;
+          losses[r] = Loops().For<T>().cross_entropy_row(row, row, scratch.data(), vocab,
+                                                         Data<int64_t>(labels)[r],
+                                                         static_cast<float>(smoothing));
+        }
+      });
+    });
+    double total = 0;
+    for (const double loss : losses) total += loss;
+    context->save_for_backward({gradient, hidden, weight});
+    return torch::tensor(total, torch::kFloat64);
+  }
+  static tensor_list backward(AutogradContext* context, tensor_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const torch::Tensor &gradient = saved[0], &hidden = saved[1], &weight = saved[2];
+    const double scale = gradients[0].item<double>();
+    torch::Tensor dhidden, dhead;
+    if (context->needs_input_grad(0)) dhidden = torch::mm(gradient, weight).mul_(scale);
+    if (context->needs_input_grad(1)) {
+      dhead = torch::mm(gradient.t(), hidden).to(torch::kFloat32).mul_(scale);
+    }
+    return {dhidden, dhead, torch::Tensor(), torch::Tensor()};
+  }
+};
+
+// ---- rotary attention
+
+// One sample in fp32: its rows of rotated q and k, and of v, and what its heads share.
+class AttentionSample {
+ public:
+  AttentionSample(const FusedAttentionShape& shape, const torch::Tensor& cos,
+                  const torch::Tensor& sin, const torch::Tensor& source_ends,
+                  const torch::Tensor& target_ends)
+      : shape_(shape),
+        width_((shape.heads + 2 * shape.kv_heads) * shape.head_dim),
+        lanes_((shape.columns + kAttentionLanes - 1) / kAttentionLanes * kAttentionLanes),
+        cos_(cos),
+        sin_(sin),
+        source_ends_(source_ends),
+        target_ends_(target_ends),
+        rotated_(shape.columns * width_),
+        spans_(shape.columns),
+        scratch_((shape.head_dim + shape.columns) * lanes_) {}
+
+  int64_t width() const { return width_; }
+  int64_t lanes() const { return lanes_; }
+  float* scratch() { return scratch_.data(); }
+
+  template <typename T>
+  void Load(const torch::Tensor& qkv, int64_t sample) {
+    const int64_t half = shape_.head_dim / 2;
+    for (int64_t c = 0; c < shape_.columns; ++c) {
+      const int64_t row = sample * shape_.columns + c;
+      Loops().For<T>().rotate_row(Data<T>(qkv) + row * width_, rotated_.data() + c * width_,
+                                  Data<float>(cos_) + row * half, Data<float>(sin_) + row * half,
+                                  shape_.heads + shape_.kv_heads, shape_.head_dim,
+                                  shape_.kv_heads * shape_.head_dim);
+      spans_[c] = {{0, shape_.source_columns},
+                   {Data<int32_t>(source_ends_)[row],
+                    shape_.source_columns + Data<int32_t>(target_ends_)[row]}};
+    }
+  }
+
+  // The gradient of the rotated rows as that of the rows before rotation.
+  template <typename T>
+  void StoreGradient(const std::vector<float>& gradient, int64_t sample, torch::Tensor* dqkv) {
+    const int64_t half = shape_.head_dim / 2;
+    for (int64_t c = 0; c < shape_.columns; ++c) {
+      const int64_t row = sample * shape_.columns + c;
+      Loops().For<T>().unrotate_row(gradient.data() + c * width_, Data<T>(*dqkv) + row * width_,
+                                    Data<float>(cos_) + row * half, Data<float>(sin_) + row * half,
+                                    shape_.heads + shape_.kv_heads, shape_.head_dim,
+                                    shape_.kv_heads * shape_.head_dim);
+    }
+  }
+
+  int64_t KeyOffset(int64_t head) const {
+    return (shape_.heads + head / (shape_.heads / shape_.kv_heads)) * shape_.head_dim;
+  }
+  int64_t ValueOffset(int64_t head) const {
+    return KeyOffset(head) + shape_.kv_heads * shape_.head_dim;
+  }
+  // weights: probabilities of all samples and heads.
+  AttentionHead Head(int64_t head, int64_t sample, const torch::Tensor& weights) const {
+    return {rotated_.data() + head * shape_.head_dim,
+            rotated_.data() + KeyOffset(head),
+            rotated_.data() + ValueOffset(head),
+            width_,
+            shape_.columns,
+            lanes_,
+            shape_.head_dim,
+            spans_.data(),
+            1.0f / std::sqrt(static_cast<float>(shape_.head_dim)),
+            Data<float>(weights) + (sample * shape_.heads + head) * shape_.columns * lanes_};
+  }
+
+ private:
+  const FusedAttentionShape& shape_;
+  const int64_t width_, lanes_;
+  const torch::Tensor &cos_, &sin_, &source_ends_, &target_ends_;
+  std::vector<float> rotated_;  // [columns, width]
+  std::vector<RowSpans> spans_;
+  std::vector<float> scratch_;
+};
 
 class RotaryAttentionFunction : public torch::autograd::Function<RotaryAttentionFunction> {
  public:
@@ -128,37 +300,28 @@ class RotaryAttentionFunction : public torch::autograd::Function<RotaryAttention
                                const torch::Tensor& cos, const torch::Tensor& sin,
                                const torch::Tensor& source_ends, const torch::Tensor& target_ends,
                                const FusedAttentionShape& shape) {
-    const int64_t rows = shape.samples * shape.columns, width = RowWidth(shape);
     const torch::Tensor in = qkv.contiguous();
-    torch::Tensor rotated = torch::empty_like(in);
-    torch::Tensor weights =
-        torch::empty({shape.samples, shape.heads, shape.columns, shape.columns});
-    torch::Tensor out = torch::empty({rows, shape.heads * shape.head_dim});
-    RotateAll(in, cos, sin, shape, 1.0f, rotated);
-    const float scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
-    at::parallel_for(0, shape.samples, 1, [&](int64_t begin, int64_t end) {
-      std::vector<float> keys_t(shape.columns * shape.head_dim);
-      for (int64_t s = begin; s < end; ++s) {
-        const float* sample = rotated.data_ptr<float>() + s * shape.columns * width;
-        for (int64_t kv = 0; kv < shape.kv_heads; ++kv) {
-          const float* keys = sample + (shape.heads + kv) * shape.head_dim;
-          const float* values = keys + shape.kv_heads * shape.head_dim;
-          Loops().transpose(keys, width, shape.columns, shape.head_dim, keys_t.data());
-          const int64_t group = shape.heads / shape.kv_heads;
-          for (int64_t h = kv * group; h < (kv + 1) * group; ++h) {
-            for (int64_t c = 0; c < shape.columns; ++c) {
-              const int64_t row = s * shape.columns + c;
-              Loops().attend_row(sample + c * width + h * shape.head_dim, keys_t.data(), values,
-                                 width, SpansOf(source_ends, target_ends, shape, row),
-                                 shape.columns, shape.head_dim, scale,
-                                 WeightsRow(weights, shape, s, h, c),
-                                 out.data_ptr<float>() + (row * shape.heads + h) * shape.head_dim);
-            }
+    const int64_t out_width = shape.heads * shape.head_dim;
+    const int64_t lanes = AttentionSample(shape, cos, sin, source_ends, target_ends).lanes();
+    torch::Tensor weights = torch::empty({shape.samples, shape.heads, shape.columns, lanes});
+    torch::Tensor out = torch::empty({shape.samples * shape.columns, out_width}, in.options());
+    WithActivationType(in, [&](auto type) {
+      using T = decltype(type);
+      at::parallel_for(0, shape.samples, 1, [&](int64_t begin, int64_t end) {
+        AttentionSample rows(shape, cos, sin, source_ends, target_ends);
+        std::vector<float> attended(shape.columns * out_width);
+        for (int64_t s = begin; s < end; ++s) {
+          rows.Load<T>(in, s);
+          for (int64_t h = 0; h < shape.heads; ++h) {
+            Loops().attention.forward(rows.Head(h, s, weights), rows.scratch(),
+                                      attended.data() + h * shape.head_dim, out_width);
           }
+          Loops().For<T>().narrow(attended.data(), Data<T>(out) + s * shape.columns * out_width,
+                                  shape.columns * out_width);
         }
-      }
+      });
     });
-    context->save_for_backward({rotated, weights, cos, sin, source_ends, target_ends});
+    context->save_for_backward({in, weights, cos, sin, source_ends, target_ends});
     context->saved_data["shape"] =
         std::vector<int64_t>{shape.samples, shape.columns,  shape.source_columns,
                              shape.heads,   shape.kv_heads, shape.head_dim};
@@ -167,77 +330,35 @@ class RotaryAttentionFunction : public torch::autograd::Function<RotaryAttention
 
   static tensor_list backward(AutogradContext* context, tensor_list gradients) {
     const auto saved = context->get_saved_variables();
-    const torch::Tensor &rotated = saved[0], &weights = saved[1], &cos = saved[2], &sin = saved[3];
+    const torch::Tensor &in = saved[0], &weights = saved[1];
     const std::vector<int64_t> sizes = context->saved_data["shape"].toIntVector();
     const FusedAttentionShape shape{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]};
-    const int64_t width = RowWidth(shape);
+    const int64_t out_width = shape.heads * shape.head_dim;
     const torch::Tensor dout = gradients[0].contiguous();
-    torch::Tensor drotated = torch::zeros_like(rotated);
-    const float scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
-    at::parallel_for(0, shape.samples, 1, [&](int64_t begin, int64_t end) {
-      std::vector<float> values_t(shape.columns * shape.head_dim), scratch(shape.columns);
-      for (int64_t s = begin; s < end; ++s) {
-        const float* sample = rotated.data_ptr<float>() + s * shape.columns * width;
-        float* dsample = drotated.data_ptr<float>() + s * shape.columns * width;
-        for (int64_t kv = 0; kv < shape.kv_heads; ++kv) {
-          const int64_t key_offset = (shape.heads + kv) * shape.head_dim;
-          const int64_t value_offset = key_offset + shape.kv_heads * shape.head_dim;
-          Loops().transpose(sample + value_offset, width, shape.columns, shape.head_dim,
-                            values_t.data());
-          const int64_t group = shape.heads / shape.kv_heads;
-          for (int64_t h = kv * group; h < (kv + 1) * group; ++h) {
-            for (int64_t c = 0; c < shape.columns; ++c) {
-              const int64_t row = s * shape.columns + c;
-              Loops().attend_row_backward(
-                  sample + c * width + h * shape.head_dim,
-                  dout.data_ptr<float>() + (row * shape.heads + h) * shape.head_dim,
-                  sample + key_offset, values_t.data(), width,
-                  SpansOf(saved[4], saved[5], shape, row), shape.columns, shape.head_dim, scale,
-                  WeightsRow(weights, shape, s, h, c), scratch.data(),
-                  dsample + c * width + h * shape.head_dim, dsample + key_offset,
-                  dsample + value_offset, width);
-            }
+    torch::Tensor dqkv = torch::empty_like(in);
+    WithActivationType(in, [&](auto type) {
+      using T = decltype(type);
+      at::parallel_for(0, shape.samples, 1, [&](int64_t begin, int64_t end) {
+        AttentionSample rows(shape, saved[2], saved[3], saved[4], saved[5]);
+        std::vector<float> upstream(shape.columns * out_width), gradient;
+        for (int64_t s = begin; s < end; ++s) {
+          rows.Load<T>(in, s);
+          Loops().For<T>().widen(Data<T>(dout) + s * shape.columns * out_width, upstream.data(),
+                                 shape.columns * out_width);
+          gradient.assign(shape.columns * rows.width(), 0.0f);
+          for (int64_t h = 0; h < shape.heads; ++h) {
+            Loops().attention.backward(rows.Head(h, s, weights),
+                                       upstream.data() + h * shape.head_dim, out_width,
+                                       rows.scratch(), gradient.data() + h * shape.head_dim,
+                                       gradient.data() + rows.KeyOffset(h),
+                                       gradient.data() + rows.ValueOffset(h), rows.width());
           }
+          rows.StoreGradient<T>(gradient, s, &dqkv);
         }
-      }
+      });
     });
-    torch::Tensor dqkv = torch::empty_like(drotated);
-    RotateAll(drotated, cos, sin, shape, -1.0f, dqkv);
     return {dqkv,           torch::Tensor(), torch::Tensor(), torch::Tensor(), torch::Tensor(),
             torch::Tensor()};
-  }
-
- private:
-  static int64_t RowWidth(const FusedAttentionShape& shape) {
-    return (shape.heads + 2 * shape.kv_heads) * shape.head_dim;
-  }
-  static float* WeightsRow(const torch::Tensor& weights, const FusedAttentionShape& shape,
-                           int64_t sample, int64_t head, int64_t column) {
-    return weights.data_ptr<float>() +
-           ((sample * shape.heads + head) * shape.columns + column) * shape.columns;
-  }
-  static RowSpans SpansOf(const torch::Tensor& source_ends, const torch::Tensor& target_ends,
-                          const FusedAttentionShape& shape, int64_t row) {
-    return {{0, shape.source_columns},
-            {source_ends.data_ptr<int32_t>()[row],
-             shape.source_columns + target_ends.data_ptr<int32_t>()[row]}};
-  }
-  // Rotates q and k of every row (backwards for direction -1) and copies v.
-  static void RotateAll(const torch::Tensor& in, const torch::Tensor& cos, const torch::Tensor& sin,
-                        const FusedAttentionShape& shape, float direction, torch::Tensor& out) {
-    const int64_t width = RowWidth(shape), half = shape.head_dim / 2;
-    const int64_t rotated_heads = shape.heads + shape.kv_heads;
-    at::parallel_for(0, in.size(0), kRowGrain, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const float* from = in.data_ptr<float>() + r * width;
-        float* to = out.data_ptr<float>() + r * width;
-        Loops().rotate_row(from, to, cos.data_ptr<float>() + r * half,
-                           sin.data_ptr<float>() + r * half, rotated_heads, shape.head_dim,
-                           direction);
-        std::memcpy(to + rotated_heads * shape.head_dim, from + rotated_heads * shape.head_dim,
-                    sizeof(float) * shape.kv_heads * shape.head_dim);
-      }
-    });
   }
 };
 
@@ -258,15 +379,21 @@ const FusedLoops& SelectFusedLoops() {
   return kFusedLoopsBaseline;
 }
 
-torch::Tensor FusedRmsNorm(const torch::Tensor& x, const torch::Tensor& weight, double eps) {
-  return RmsNormFunction::apply(x, weight, eps);
+torch::Tensor FusedRmsNorm(const torch::Tensor& x, const torch::Tensor& weight, double eps,
+                           torch::Dtype kept) {
+  return RmsNormFunction::apply(x, weight, eps, kept);
 }
 
 torch::Tensor FusedSwiGlu(const torch::Tensor& gate_up) { return SwiGluFunction::apply(gate_up); }
 
-torch::Tensor FusedCrossEntropySum(const torch::Tensor& logits, const torch::Tensor& labels,
-                                   double smoothing) {
-  return CrossEntropyFunction::apply(logits, labels, smoothing);
+torch::Tensor FusedDropoutAdd(const c10::optional<torch::Tensor>& x, const torch::Tensor& branch,
+                              double rate) {
+  return DropoutAddFunction::apply(x, branch, rate);
+}
+
+torch::Tensor FusedHeadLossSum(const torch::Tensor& hidden, const torch::Tensor& head,
+                               const torch::Tensor& labels, double smoothing) {
+  return HeadLossFunction::apply(hidden, head, labels, smoothing);
 }
 
 torch::Tensor FusedRotaryAttention(const torch::Tensor& qkv, const torch::Tensor& cos,

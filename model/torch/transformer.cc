@@ -6,8 +6,8 @@
 namespace dragoman::model {
 namespace {
 
-// y = x W^T with both operands rounded to bf16 and fp32 sums. The machine's bf16 products are
-// several times faster than fp32 ones; weights and everything between stay fp32.
+// y = x W^T with operands and result rounded to bf16 and fp32 sums. The machine's bf16 products are
+// several times faster than fp32 ones; weights and the residual stream stay fp32.
 class Bfloat16Linear : public torch::autograd::Function<Bfloat16Linear> {
  public:
   static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& x,
@@ -15,34 +15,51 @@ class Bfloat16Linear : public torch::autograd::Function<Bfloat16Linear> {
     const torch::Tensor x16 = x.to(torch::kBFloat16);
     const torch::Tensor w16 = weight.to(torch::kBFloat16);
     context->save_for_backward({x16, w16});
-    return torch::mm(x16, w16.t()).to(torch::kFloat32);
+    context->saved_data["type"] = x.scalar_type();
+    return torch::mm(x16, w16.t());
   }
   static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context,
                                                torch::autograd::tensor_list gradients) {
     const auto saved = context->get_saved_variables();
-    const torch::Tensor g16 = gradients[0].to(torch::kBFloat16);
+    const torch::Tensor& g16 = gradients[0];
     torch::Tensor dx, dw;
-    if (context->needs_input_grad(0)) dx = torch::mm(g16, saved[1]).to(torch::kFloat32);
+    if (context->needs_input_grad(0)) {
+      dx = torch::mm(g16, saved[1]).to(context->saved_data["type"].toScalarType());
+    }
     if (context->needs_input_grad(1)) dw = torch::mm(g16.t(), saved[0]).to(torch::kFloat32);
     return {dx, dw};
   }
 };
 
+// Activations between fused operations: bf16 where products are, or the type of the weights.
+torch::Dtype ActivationType(const TransformerWeights& weights, const ForwardOptions& options) {
+  return options.fused && options.bfloat16_products ? torch::kBFloat16
+                                                    : weights.embedding.scalar_type();
+}
+
 torch::Tensor Product(const torch::Tensor& x, const torch::Tensor& weight,
                       const ForwardOptions& options) {
-  if (options.bfloat16_products) return Bfloat16Linear::apply(x, weight);
-  return torch::mm(x, weight.t());
+  if (!options.bfloat16_products) return torch::mm(x, weight.t());
+  const torch::Tensor y = Bfloat16Linear::apply(x, weight);
+  return options.fused ? y : y.to(torch::kFloat32);
 }
 
 torch::Tensor Dropout(const torch::Tensor& x, double rate) {
   return rate > 0 ? torch::dropout(x, rate, /*train=*/true) : x;
 }
 
-// x plus the branch f(input) for the rows whose gate is open. gates: [rows, 2] or undefined.
+// x plus dropout of the branch f(input) for the rows whose gate is open. gates: [rows, 2] or
+// undefined.
 template <typename Branch>
 torch::Tensor AddBranch(const torch::Tensor& x, const torch::Tensor& input,
                         const torch::Tensor& gates, int64_t module, const ForwardOptions& options,
-                        const Branch& branch) {
+                        const Branch& module_output) {
+  if (!gates.defined() && options.fused) {
+    return FusedDropoutAdd(x, module_output(input), options.dropout);
+  }
+  const auto branch = [&](const torch::Tensor& rows) {
+    return Dropout(module_output(rows).to(x.scalar_type()), options.dropout);
+  };
   if (!gates.defined()) return x + branch(input);
   const torch::Tensor gate = gates.select(1, module);
   if (gates.requires_grad()) return x + gate.unsqueeze(1) * branch(input);
@@ -89,12 +106,15 @@ torch::Tensor RmsNorm(const torch::Tensor& x, const torch::Tensor& weight, doubl
 torch::Tensor ApplyLinear(const Linear& linear, const torch::Tensor& x,
                           const ForwardOptions& options) {
   torch::Tensor y = Product(x, linear.weight, options);
+  if (!linear.bias.defined() && linear.adapters.empty()) return y;
+  y = y.to(linear.weight.scalar_type());
   if (linear.bias.defined()) y = y + linear.bias;
   if (linear.adapters.empty()) return y;
   std::vector<torch::Tensor> deltas;
   const torch::Tensor dropped = Dropout(x, options.adapter_dropout);
   for (const Adapter& adapter : linear.adapters) {
-    deltas.push_back(Product(Product(dropped, adapter.a, options), adapter.b, options));
+    deltas.push_back(Product(Product(dropped, adapter.a, options), adapter.b, options)
+                         .to(linear.weight.scalar_type()));
   }
   return y + torch::cat(deltas, 1) * linear.adapter_scale;
 }
@@ -105,10 +125,15 @@ torch::Tensor RunTransformer(const ModelConfig& config, const TransformerWeights
   const int64_t rows = tokens.size(0);
   const int64_t heads = config.num_heads, kv_heads = config.num_kv_heads;
   const auto norm = [&](const torch::Tensor& x, const torch::Tensor& weight) {
-    return options.fused ? FusedRmsNorm(x, weight, config.rms_norm_eps)
-                         : RmsNorm(x, weight, config.rms_norm_eps);
+    return options.fused
+               ? FusedRmsNorm(x, weight, config.rms_norm_eps, ActivationType(weights, options))
+               : RmsNorm(x, weight, config.rms_norm_eps);
   };
-  torch::Tensor x = Dropout(torch::embedding(weights.embedding, tokens), options.dropout);
+  torch::Tensor x = torch::embedding(weights.embedding, tokens);
+  if (options.dropout > 0) {
+    x = options.fused ? FusedDropoutAdd(c10::nullopt, x, options.dropout)
+                      : Dropout(x, options.dropout);
+  }
   for (size_t i = 0; i < weights.layers.size(); ++i) {
     const LayerWeights& layer = weights.layers[i];
     const torch::Tensor gates =
@@ -116,6 +141,7 @@ torch::Tensor RunTransformer(const ModelConfig& config, const TransformerWeights
     torch::Tensor qkv = ApplyLinear(layer.qkv, norm(x, layer.attention_norm), options)
                             .view({rows, heads + 2 * kv_heads, config.head_dim});
     if (config.qk_norm) {
+      qkv = qkv.to(x.scalar_type());
       qkv = torch::cat({RmsNorm(qkv.narrow(1, 0, heads), layer.q_norm, config.rms_norm_eps),
                         RmsNorm(qkv.narrow(1, heads, kv_heads), layer.k_norm, config.rms_norm_eps),
                         qkv.narrow(1, heads + kv_heads, kv_heads)},
@@ -123,7 +149,7 @@ torch::Tensor RunTransformer(const ModelConfig& config, const TransformerWeights
     }
     const torch::Tensor attended = attend(static_cast<int64_t>(i), qkv);
     x = AddBranch(x, attended, gates, 0, options, [&](const torch::Tensor& input) {
-      return Dropout(ApplyLinear(layer.output, input, options), options.dropout);
+      return ApplyLinear(layer.output, input, options);
     });
     x = AddBranch(x, x, gates, 1, options, [&](const torch::Tensor& input) {
       const torch::Tensor gate_up =
@@ -135,7 +161,7 @@ torch::Tensor RunTransformer(const ModelConfig& config, const TransformerWeights
         const std::vector<torch::Tensor> halves = gate_up.chunk(2, 1);
         activated = torch::silu(halves[0]) * halves[1];
       }
-      return Dropout(ApplyLinear(layer.down, activated, options), options.dropout);
+      return ApplyLinear(layer.down, activated, options);
     });
   }
   return norm(x, weights.final_norm);

@@ -28,7 +28,7 @@ TEST(FusedOpsTest, RmsNormEqualsPlainTorch) {
       const torch::Tensor upstream = torch::randn({rows, width});
       torch::Tensor x = Leaf(values), w = Leaf(weight), y = Leaf(values), v = Leaf(weight);
 
-      const torch::Tensor fused = FusedRmsNorm(x, w, 1e-6);
+      const torch::Tensor fused = FusedRmsNorm(x, w, 1e-6, torch::kFloat32);
       const torch::Tensor plain = RmsNorm(y, v, 1e-6);
       fused.backward(upstream);
       plain.backward(upstream);
@@ -58,16 +58,16 @@ TEST(FusedOpsTest, SwiGluEqualsPlainTorch) {
   EXPECT_LT(RelativeDifference(x.grad(), y.grad()), 1e-5);
 }
 
-TEST(FusedOpsTest, CrossEntropyEqualsPlainTorch) {
+TEST(FusedOpsTest, HeadLossEqualsPlainTorch) {
   torch::manual_seed(4);
-  const torch::Tensor values = torch::randn({19, 103}) * 5;
+  const torch::Tensor values = torch::randn({19, 21}), weights = torch::randn({103, 21});
   const torch::Tensor labels = torch::randint(0, 103, {19}, torch::kInt64);
   for (const double smoothing : {0.0, 0.1}) {
-    torch::Tensor x = Leaf(values), y = Leaf(values);
+    torch::Tensor x = Leaf(values), y = Leaf(values), w = Leaf(weights), v = Leaf(weights);
 
-    const torch::Tensor fused = FusedCrossEntropySum(x, labels, smoothing);
+    const torch::Tensor fused = FusedHeadLossSum(x, w, labels, smoothing);
     const torch::Tensor plain =
-        torch::nn::functional::cross_entropy(y, labels,
+        torch::nn::functional::cross_entropy(y.mm(v.t()), labels,
                                              torch::nn::functional::CrossEntropyFuncOptions()
                                                  .reduction(torch::kSum)
                                                  .label_smoothing(smoothing));
@@ -76,7 +76,38 @@ TEST(FusedOpsTest, CrossEntropyEqualsPlainTorch) {
 
     EXPECT_NEAR(fused.item<double>(), plain.item<double>(), 1e-3);
     EXPECT_LT(RelativeDifference(x.grad(), y.grad()), 1e-5);
+    EXPECT_LT(RelativeDifference(w.grad(), v.grad()), 1e-5);
   }
+}
+
+TEST(FusedOpsTest, DropoutAddMasksTheBranchAndItsGradientAlike) {
+  torch::manual_seed(5);
+  const torch::Tensor residual = torch::randn({500, 64}), ones = torch::ones({500, 64});
+  torch::Tensor x = Leaf(residual), branch = Leaf(ones);
+
+  const torch::Tensor out = FusedDropoutAdd(x, branch, 0.25);
+  out.backward(ones);
+
+  const torch::Tensor mask = branch.grad();
+  EXPECT_LT(RelativeDifference(out, residual + mask), 1e-6);
+  EXPECT_TRUE(torch::equal(x.grad(), ones));
+  const torch::Tensor kept = mask > 0;
+  EXPECT_LT((mask.masked_select(kept) - 1 / 0.75).abs().max().item<double>(), 1e-6);
+  // 32,000 draws: four standard deviations are 0.0097. Rows and columns are not alike either.
+  EXPECT_NEAR(kept.to(torch::kFloat64).mean().item<double>(), 0.75, 0.0097);
+  EXPECT_LT(kept.to(torch::kFloat64).mean(0).sub(0.75).abs().max().item<double>(), 0.1);
+  EXPECT_LT(kept.to(torch::kFloat64).mean(1).sub(0.75).abs().max().item<double>(), 0.3);
+  // The next call draws another mask; the same seed draws the same.
+  EXPECT_FALSE(torch::equal(FusedDropoutAdd(c10::nullopt, ones, 0.25), mask));
+  torch::manual_seed(5);
+  torch::randn({500, 64});
+  EXPECT_TRUE(torch::equal(FusedDropoutAdd(c10::nullopt, ones, 0.25), mask));
+}
+
+TEST(FusedOpsTest, NoDropoutIsThePlainSum) {
+  torch::manual_seed(6);
+  const torch::Tensor x = torch::randn({7, 9}), branch = torch::randn({7, 9});
+  EXPECT_TRUE(torch::equal(FusedDropoutAdd(x, branch, 0), x + branch));
 }
 
 TEST(FusedOpsTest, WholeModelLossAndGradientsEqualThePlainPath) {

@@ -10,11 +10,11 @@ torch::Tensor SftLossSum(const ModelConfig& config, const TransformerWeights& we
                          const SftOptions& options) {
   const torch::Tensor hidden =
       RunTrainingForm(config, weights, rotary, batch.form, options.forward);
-  const torch::Tensor logits =
-      ProjectToVocabulary(weights, hidden.index_select(0, batch.label_rows), options.forward);
+  const torch::Tensor labelled = hidden.index_select(0, batch.label_rows);
   if (options.forward.fused) {
-    return FusedCrossEntropySum(logits, batch.labels, options.label_smoothing);
+    return FusedHeadLossSum(labelled, weights.head, batch.labels, options.label_smoothing);
   }
+  const torch::Tensor logits = ProjectToVocabulary(weights, labelled, options.forward);
   return torch::nn::functional::cross_entropy(logits, batch.labels,
                                               torch::nn::functional::CrossEntropyFuncOptions()
                                                   .reduction(torch::kSum)
