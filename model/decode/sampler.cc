@@ -80,4 +80,29 @@ absl::StatusOr<TokenId> GreedySampler::Select(std::span<const float> logits, Tok
   return end_logit == maximum.value ? std::min(best, end_of_target) : best;
 }
 
+absl::StatusOr<TokenId> GreedySampler::SelectText(std::span<const float> logits,
+                                                  TokenId end_of_target, bool boundary_lock) const {
+  DRAGOMAN_CHECK(logits.size() == traits_.flags.size());
+  const std::vector<float>& bias = boundary_lock ? lock_bias_ : open_bias_;
+  TokenId best = -1;
+  float highest = kMinusInfinity;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (!std::isfinite(logits[i])) return absl::InternalError("logits are not finite");
+    const auto id = static_cast<TokenId>(i);
+    if (id != end_of_target && logits[i] + bias[i] > highest) {
+      highest = logits[i] + bias[i];
+      best = id;
+    }
+  }
+  // A vocabulary without a word start leaves nothing but the end.
+  return best < 0 ? end_of_target : best;
+}
+
+float GreedySampler::Probability(std::span<const float> logits, TokenId id) {
+  const float top = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(logit - top);
+  return static_cast<float>(std::exp(logits[id] - top) / sum);
+}
+
 }  // namespace dragoman::model

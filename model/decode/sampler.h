@@ -21,6 +21,12 @@ class GreedySampler {
   // Errors: Internal when any logit is NaN or infinite.
   absl::StatusOr<TokenId> Select(std::span<const float> logits, TokenId end_of_target,
                                  bool boundary_lock) const;
+  // The same without `end_of_target`: the model has to say something.
+  absl::StatusOr<TokenId> SelectText(std::span<const float> logits, TokenId end_of_target,
+                                     bool boundary_lock) const;
+
+  // Probability of `id` under softmax of finite logits [vocab] at temperature 1.
+  static float Probability(std::span<const float> logits, TokenId id);
 
   bool StartsWord(TokenId id) const { return traits_.IsWordStart(id); }
   const TokenTraits& traits() const { return traits_; }

@@ -14,10 +14,10 @@ void BuildBatch(const StepPlan& plan, std::span<const OpenSequence> sequences, S
     const RowGrant& grant = plan.grants[i];
     if (grant.source_rows + grant.target_rows == 0) continue;
     StepPart part{.index = i, .source_rows = grant.source_rows, .target_rows = grant.target_rows};
-    if (sequences[i].sequence->AppendRows(grant.source_rows, grant.target_rows, sequences[i].stream,
-                                          batch)) {
-      part.logits_row = next_logits_row++;
-    }
+    part.first_logits_row = next_logits_row;
+    part.logits_rows = sequences[i].sequence->AppendRows(grant.source_rows, grant.target_rows,
+                                                         sequences[i].stream, batch);
+    next_logits_row += part.logits_rows;
     parts->push_back(part);
   }
 }

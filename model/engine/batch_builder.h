@@ -21,7 +21,8 @@ struct StepPart {
   size_t index = 0;  // of the sequence in the plan
   int32_t source_rows = 0;
   int32_t target_rows = 0;
-  int32_t logits_row = -1;  // row of StepOutput, or -1
+  int32_t first_logits_row = 0;  // of StepOutput
+  int32_t logits_rows = 0;
 };
 
 // Fills `batch` and `parts` (both are overwritten, their memory is reused). `sequences` in the

@@ -64,6 +64,7 @@ class EngineImpl final : public Engine {
   Slot* Find(SequenceId id);
   void MakePlan();
   void TakeResults(Duration forward_time);
+  absl::Status TakeLogits(const StepPart& part, Sequence* sequence);
   void SyncCache(Slot* slot);
   uint32_t CountSkipped(int64_t first_row, int64_t rows);
   void FailStep(const absl::Status& status);
@@ -270,11 +271,8 @@ void EngineImpl::TakeResults(Duration forward_time) {
     sequence.RowsFed(part.source_rows, part.target_rows, forward_ns * rows / rows_of_step,
                      CountSkipped(first_row, rows));
     first_row += rows;
-    if (part.logits_row >= 0) {
-      ++counters_.target_tokens;
-      const std::span<const float> logits(output_.row(part.logits_row),
-                                          static_cast<size_t>(output_.vocab_size));
-      const absl::Status status = sequence.TakeLogits(logits);
+    if (part.logits_rows > 0) {
+      const absl::Status status = TakeLogits(part, &sequence);
       if (!status.ok()) {
         EndFaulty(&slot, absl::InternalError(absl::StrCat("COMPUTE_FAULT: sequence ", sequence.id(),
                                                           ": ", status.message())));
@@ -284,6 +282,18 @@ void EngineImpl::TakeResults(Duration forward_time) {
     }
     if (sequence.done()) End(&slot, absl::OkStatus());
   }
+}
+
+// Hands over the logits of a part until the sequence wants no more of them.
+absl::Status EngineImpl::TakeLogits(const StepPart& part, Sequence* sequence) {
+  for (int32_t i = 0; i < part.logits_rows; ++i) {
+    const std::span<const float> logits(output_.row(part.first_logits_row + i),
+                                        static_cast<size_t>(output_.vocab_size));
+    DRAGOMAN_ASSIGN_OR_RETURN(const bool goes_on, sequence->TakeLogits(logits));
+    ++counters_.target_tokens;
+    if (!goes_on) break;
+  }
+  return absl::OkStatus();
 }
 
 // Modules that some rows of the step skipped, also added to those of the step.

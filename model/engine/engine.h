@@ -52,6 +52,12 @@ struct SequenceOptions {
   std::shared_ptr<const Policy> policy;
   bool eager_visibility = false;  // default strict: text depends on source and options alone
   bool report_partial_words = false;
+  // Before the end of the source, a word is written rather than let the source be more than this
+  // many words ahead of the target, whatever the policy says; 0: no bound.
+  int64_t max_lag_words = 0;
+  // A draft that was not accepted is checked in one step against the next visibility instead of
+  // being written anew, which gives the same tokens.
+  bool verify_drafts = true;
   // Rows may skip modules as the backbone's gate rule says; fixed for the life of the sequence.
   bool routed = false;
   float skip_offset = 0;  // added to the thresholds; -10 to 10

@@ -17,7 +17,8 @@ std::string Join(const std::vector<TokenId>& tokens) {
 struct Describer {
   std::string operator()(const WordCommitted& e) const {
     return absl::StrCat("word ", e.segment, ".", e.word, " [", Join(e.tokens), "] read ",
-                        e.source_words_read, " / ", e.sequence_words_read);
+                        e.source_words_read, " / ", e.sequence_words_read,
+                        e.forced ? " forced" : "");
   }
   std::string operator()(const PartialWord& e) const {
     return absl::StrCat("partial ", e.segment, " [", Join(e.tokens), "]");

@@ -17,9 +17,23 @@ RandomStream CaseRandom(const char* purpose, int number) {
   return RandomStream(kSeed, purpose, 0, static_cast<uint64_t>(number));
 }
 
-std::string RandomPolicy(RandomStream* random) {
+// Policies that decide at word borders alone.
+std::string RandomBorderPolicy(RandomStream* random) {
   const uint64_t draw = random->NextBelow(6);
   return draw == 0 ? "sentence" : absl::StrCat("wait-k:", draw);
+}
+
+std::string RandomPolicy(RandomStream* random) {
+  const uint64_t draw = random->NextBelow(4);
+  if (draw == 0) {
+    return absl::StrCat("adaptive:0.", 1 + random->NextBelow(9), ":", 1 + random->NextBelow(2), ":",
+                        3 + random->NextBelow(4));
+  }
+  if (draw == 1) {
+    return absl::StrCat("local-agreement:", 2 + random->NextBelow(2), ":",
+                        1 + random->NextBelow(3));
+  }
+  return RandomBorderPolicy(random);
 }
 
 std::vector<SourceWord> OneSegment(const TestModel& model, int words, RandomStream* random) {
@@ -214,6 +228,80 @@ StopLimits LimitsOf(const EngineOptions& options) {
   return {.max_word_tokens = options.max_word_tokens,
           .max_words_ahead = options.max_words_ahead,
           .target_slack_tokens = options.target_slack_tokens};
+}
+
+// LocalAgreement(n, step) of streaming.md section 9 with every draft written anew, for one segment.
+void ReferenceAgreement(const TestModel& model, size_t n, int64_t step,
+                        std::span<const SourceWord> words, const StopLimits& limits,
+                        std::vector<std::string>* lines) {
+  constexpr size_t kDraftTokens = 16;
+  const TokenId eos = model.layout.end_of_target;
+  const auto W = static_cast<int64_t>(words.size());
+  PlainStream stream(model);
+  std::vector<int32_t> E = {0};
+  for (const SourceWord& word : words) {
+    for (const TokenId token : word.tokens) stream.FeedSource(token);
+    E.push_back(E.back() + static_cast<int32_t>(word.tokens.size()));
+  }
+  for (const TokenId token : model.layout.source_end) stream.FeedSource(token);
+  E.push_back(E.back() + static_cast<int32_t>(model.layout.source_end.size()));
+  for (size_t i = 0; i + 1 < model.layout.target_header.size(); ++i) {
+    stream.FeedTarget(model.layout.target_header[i], 0);
+  }
+
+  int64_t j = 1;
+  std::vector<TokenId> committed;
+  std::vector<std::vector<TokenId>> hypotheses;  // behind the committed text
+  // Writes behind the committed text; every fed row stays in the stream.
+  const auto write = [&](int64_t c, size_t most) {
+    std::vector<TokenId> text = committed;
+    size_t word = 0;
+    while (true) {
+      const size_t written = text.size() - committed.size();
+      stream.FeedTarget(text.empty() ? model.layout.target_header.back() : text.back(), E[c]);
+      const TokenId t = stream.Choose((written == 0 && !committed.empty()) ||
+                                      (written > 0 && WordIsFull(limits, word)));
+      word = model.traits.IsWordStart(t) ? 1 : word + 1;
+      if (t == eos || written >= most || ClosesLoop(text, t)) break;
+      if (c == W + 1 && !TargetLengthAllowed(limits, E[W], text.size() + 1)) break;
+      text.push_back(t);
+    }
+    return std::vector<TokenId>(text.begin() + static_cast<int64_t>(committed.size()), text.end());
+  };
+  const auto commit = [&](std::span<const TokenId> tokens, int64_t c) {
+    std::vector<TokenId> word;
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      word.push_back(tokens[i]);
+      committed.push_back(tokens[i]);
+      if (i + 1 < tokens.size() && !model.traits.IsWordStart(tokens[i + 1])) continue;
+      lines->push_back(DescribeWord(1, j++, word, std::min(c, W)));
+      word.clear();
+    }
+  };
+  for (int64_t c = std::max<int64_t>(2, step); c <= W; c += step) {
+    const std::vector<TokenId> draft = write(c, kDraftTokens);
+    hypotheses.push_back(draft);
+    if (hypotheses.size() > n) hypotheses.erase(hypotheses.begin());
+    size_t common = draft.size();
+    for (const auto& other : hypotheses) {
+      size_t same = 0;
+      while (same < common && same < other.size() && other[same] == draft[same]) ++same;
+      common = same;
+    }
+    size_t kept = 0;
+    int64_t next = j;
+    for (size_t end = 1; end < common && hypotheses.size() == n; ++end) {
+      if (!model.traits.IsWordStart(draft[end])) continue;
+      if (!WordsAheadAllowed(limits, next++, c)) break;
+      kept = end;
+    }
+    // The row that predicts the next token is fed again at the next visibility.
+    for (size_t row = kept; row <= draft.size(); ++row) stream.DropTargetRow();
+    commit(std::span(draft).first(kept), c);
+    for (auto& other : hypotheses) other.erase(other.begin(), other.begin() + kept);
+  }
+  const std::vector<TokenId> rest = write(W + 1, std::numeric_limits<size_t>::max());
+  commit(rest, W + 1);
 }
 
 EngineOptions RandomBudget(RandomStream* random) {
@@ -424,7 +512,7 @@ void CheckReferenceLoop(const TestModelFactory& factory, int cases) {
         &random);
     EngineOptions options = RandomBudget(&random);
     options.max_word_tokens = 6;  // so that full words are common
-    const std::string policy = RandomPolicy(&random);
+    const std::string policy = RandomBorderPolicy(&random);
 
     const auto events = TranslateAlone(model, policy, actions, options);
 
@@ -432,6 +520,85 @@ void CheckReferenceLoop(const TestModelFactory& factory, int cases) {
               ReferenceWords(model, *ParsePolicy(policy).value(), WordsOf(actions), options))
         << policy;
   }
+}
+
+void CheckAdaptiveBounds(const TestModelFactory& factory, int cases) {
+  for (int n = 0; n < cases; ++n) {
+    SCOPED_TRACE(absl::StrCat("case ", n));
+    RandomStream random = CaseRandom("P3", n);
+    const TestModel model = factory(random.NextBits());
+    const std::vector<SourceAction> actions =
+        RandomSource(model.traits, {.words = 15, .cut_probability = 0.15}, &random);
+    const auto least = static_cast<int64_t>(1 + random.NextBelow(4));
+    const auto most = least + static_cast<int64_t>(1 + random.NextBelow(4));
+    const auto written = [&](const std::string& policy) {
+      return DescribeWordsWithDelays(TranslateAlone(model, policy, actions));
+    };
+    EXPECT_EQ(written(absl::StrCat("adaptive:0:", least, ":", most)),
+              written(absl::StrCat("wait-k:", least)));
+    EXPECT_EQ(written(absl::StrCat("adaptive:3:", least, ":", most)),
+              written(absl::StrCat("wait-k:", most)));
+  }
+}
+
+int CheckLocalAgreement(const TestModelFactory& factory, int sentences) {
+  int early = 0;
+  for (int n = 0; n < sentences; ++n) {
+    SCOPED_TRACE(absl::StrCat("sentence ", n));
+    RandomStream random = CaseRandom("P9", n);
+    const TestModel model = factory(random.NextBits());
+    const auto words = 1 + static_cast<int>(random.NextBelow(16));
+    const std::vector<SourceWord> source = OneSegment(model, words, &random);
+    const size_t hypotheses = 2 + random.NextBelow(2);
+    const auto step = static_cast<int64_t>(1 + random.NextBelow(3));
+    std::vector<std::string> expected;
+    ReferenceAgreement(model, hypotheses, step, source, LimitsOf(EngineHarness::SmallOptions()),
+                       &expected);
+    for (const bool verify : {false, true}) {
+      RecordingSink sink;
+      EngineHarness harness(model, RandomBudget(&random));
+      SequenceOptions options =
+          harness.Options(absl::StrCat("local-agreement:", hypotheses, ":", step));
+      options.verify_drafts = verify;
+      harness.SendAll(harness.Open(std::move(options), &sink), ActionsOf(source));
+      harness.Run();
+      EXPECT_EQ(DescribeWordsWithDelays(sink.events()), expected) << verify;
+      if (verify) continue;
+      for (const WordCommitted& word : sink.Get<WordCommitted>()) {
+        early += word.source_words_read < static_cast<uint32_t>(words);
+      }
+    }
+  }
+  return early;
+}
+
+int CheckLagBound(const TestModelFactory& factory, int cases) {
+  int forced = 0;
+  for (int n = 0; n < cases; ++n) {
+    SCOPED_TRACE(absl::StrCat("case ", n));
+    RandomStream random = CaseRandom("V6", n);
+    const TestModel model = factory(random.NextBits());
+    const std::vector<SourceAction> actions =
+        RandomSource(model.traits, {.words = 25, .cut_probability = 0.1}, &random);
+    const std::string policy = RandomPolicy(&random);
+    const auto bound = static_cast<int64_t>(1 + random.NextBelow(6));
+    RecordingSink sink;
+    EngineHarness harness(model);
+    SequenceOptions options = harness.Options(policy);
+    options.max_lag_words = bound;
+    harness.SendAll(harness.Open(std::move(options), &sink), actions);
+    harness.Run();
+    for (const WordCommitted& word : sink.Get<WordCommitted>()) {
+      const int64_t lag = static_cast<int64_t>(word.source_words_read) - (word.word - 1);
+      EXPECT_LE(lag, bound + 1) << policy << " word " << word.word;
+      // Only the bound itself forces.
+      if (word.forced) {
+        EXPECT_EQ(lag, bound + 1) << policy;
+      }
+      forced += word.forced;
+    }
+  }
+  return forced;
 }
 
 void CheckStarvedStreamsKeepTheirText(const TestModelFactory& factory, int streams) {

@@ -28,6 +28,13 @@ void CheckStableWordsNeverGrow(const TestModelFactory& factory, int runs);
 void CheckChunkingInvariance(const TestModelFactory& factory, int cases);
 // The engine equals the reference loop.
 void CheckReferenceLoop(const TestModelFactory& factory, int cases);
+// P3: Adaptive at its two bounds is wait-k.
+void CheckAdaptiveBounds(const TestModelFactory& factory, int cases);
+// P4, P9: LocalAgreement, with drafts verified or written anew, equals a plain loop that is
+// append-only by construction. Returns how many words were final before the end of the source.
+int CheckLocalAgreement(const TestModelFactory& factory, int sentences);
+// V6, the engine's part: no word lags more than max_lag_words + 1. Returns how many were forced.
+int CheckLagBound(const TestModelFactory& factory, int cases);
 // E7.
 void CheckStarvedStreamsKeepTheirText(const TestModelFactory& factory, int streams);
 // E8.

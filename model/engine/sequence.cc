@@ -179,9 +179,12 @@ void Sequence::BeginSegment() {
   encoded_units_ = 0;
   visible_ = 0;
   next_word_ = 1;
-  open_ = need_read_ = boundary_lock_ = blocked_ = false;
+  open_ = need_read_ = boundary_lock_ = blocked_ = must_write_ = forced_ = drafting_ = false;
+  draft_visible_ = 0;
   target_.clear();
   word_.clear();
+  drafts_.clear();
+  guess_.clear();
   fired_guards_ = 0;
   counters_ = SegmentClosed{.segment = segment_};
 }
@@ -232,13 +235,14 @@ RowDemand Sequence::Demand() const {
   const auto segment_tokens = in_segment_ ? static_cast<int32_t>(source_.tokens().size()) : 0;
   demand.source_rows = prompt_rows() + segment_tokens - cached_source_;
   if (!in_segment_ || blocked_) return demand;
-  demand.target_rows = header_rows() + static_cast<int32_t>(target_.size()) - cached_target_;
+  demand.target_rows =
+      header_rows() + static_cast<int32_t>(target_.size() + guess_.size()) - cached_target_;
   demand.source_needed = std::max(0, prompt_rows() + source_.EndOfUnit(visible_) - cached_source_);
   return demand;
 }
 
-bool Sequence::AppendRows(int32_t source_rows, int32_t target_rows, StreamId stream,
-                          StepBatch* batch) const {
+int32_t Sequence::AppendRows(int32_t source_rows, int32_t target_rows, StreamId stream,
+                             StepBatch* batch) const {
   for (int32_t index = cached_source_; index < cached_source_ + source_rows; ++index) {
     const TokenId token = index < prompt_rows() ? options_.layout.prompt[index]
                                                 : source_.tokens()[index - prompt_rows()];
@@ -251,9 +255,13 @@ bool Sequence::AppendRows(int32_t source_rows, int32_t target_rows, StreamId str
          .skip_offset = options_.skip_offset});
   }
   const int32_t chain_end = header_rows() + static_cast<int32_t>(target_.size());
+  int32_t logits_rows = 0;
   for (int32_t index = cached_target_; index < cached_target_ + target_rows; ++index) {
     const TokenId token = index < header_rows() ? options_.layout.target_header[index]
-                                                : target_[index - header_rows()];
+                          : index < chain_end   ? target_[index - header_rows()]
+                                                : guess_[index - chain_end];
+    const bool want_logits = index >= chain_end - 1;
+    logits_rows += want_logits;
     // Header rows before the last one see no source, so that they can be kept between segments.
     const int32_t src_vis = index < header_rows() - 1 ? 0 : source_.EndOfUnit(visible_);
     batch->rows.push_back(
@@ -262,19 +270,21 @@ bool Sequence::AppendRows(int32_t source_rows, int32_t target_rows, StreamId str
          .side = Side::kTarget,
          .position = options_.layout.phi + index,
          .src_vis = src_vis,
-         .want_logits = index == chain_end - 1,
+         .want_logits = want_logits,
          .group = options_.routed ? GroupOfTargetRow(index, header_rows()) : RowGroup::kForced,
          .skip_offset = options_.skip_offset});
   }
-  return target_rows > 0 && cached_target_ + target_rows == chain_end;
+  return logits_rows;
 }
 
 void Sequence::RowsFed(int32_t source_rows, int32_t target_rows, int64_t compute_ns,
                        uint32_t modules_skipped) {
+  // Guessed rows count as decoded once they are confirmed.
+  const int32_t chain_rows = header_rows() + static_cast<int32_t>(target_.size()) - cached_target_;
   cached_source_ += source_rows;
   cached_target_ += target_rows;
   if (!in_segment_) return;  // the prompt, before any word
-  counters_.decode_rows += static_cast<uint32_t>(target_rows);
+  counters_.decode_rows += static_cast<uint32_t>(std::min(target_rows, std::max(chain_rows, 0)));
   counters_.compute_ns += compute_ns;
   counters_.modules_skipped += modules_skipped;
   counters_.kv_pages_peak =
@@ -292,7 +302,7 @@ void Sequence::RowsFed(int32_t source_rows, int32_t target_rows, int64_t compute
   }
   // When logits follow, they were computed with the visibility of before: nothing may move yet.
   const bool logits_follow =
-      target_rows > 0 && cached_target_ == header_rows() + static_cast<int32_t>(target_.size());
+      target_rows > 0 && cached_target_ >= header_rows() + static_cast<int32_t>(target_.size());
   if (!logits_follow) Pump();
 }
 
@@ -300,14 +310,27 @@ size_t Sequence::TakeReleased() { return std::exchange(released_, 0); }
 
 // ---------------------------------------------------------------- target side
 
-// policy.allows(j, c), with the guard on words ahead.
-bool Sequence::MayWrite() {
-  if (ended()) return true;
-  const PolicyView view{.next_word = next_word_, .visible_units = visible_, .ended = false};
-  if (options_.policy->Decide(view) != Decision::kWrite) return false;
-  if (WordsAheadAllowed(limits_.stop, next_word_, visible_)) return true;
+PolicyView Sequence::View() const {
+  return {.next_word = next_word_,
+          .visible_units = visible_,
+          .ended = ended(),
+          .units_since_draft = visible_ - draft_visible_};
+}
+
+// policy.allows(j, c), with the bound on the lag and the guard on words ahead.
+Decision Sequence::DecideAtBorder() {
+  must_write_ = forced_ = false;
+  if (ended()) return Decision::kWrite;
+  Decision decision = options_.policy->Decide(View());
+  if (options_.max_lag_words > 0 && visible_ - (next_word_ - 1) > options_.max_lag_words) {
+    must_write_ = true;
+    forced_ = decision != Decision::kWrite;
+    decision = Decision::kWrite;
+  }
+  if (decision == Decision::kRead) return decision;
+  if (WordsAheadAllowed(limits_.stop, next_word_, visible_)) return decision;
   FireGuard(TargetGuard::kTooFarAhead);
-  return false;
+  return Decision::kRead;
 }
 
 // READs what the loop asks for, until a target row is to be fed or a unit is missing.
@@ -318,7 +341,12 @@ void Sequence::Settle() {
     need_read_ = false;
   }
   blocked_ = false;
-  while (!open_ && (need_read_ || !MayWrite())) {
+  while (!open_ && !drafting_) {
+    if (!need_read_) {
+      const Decision decision = DecideAtBorder();
+      if (decision == Decision::kDraft) BeginDraft();
+      if (decision != Decision::kRead) return;
+    }
     // An eager sequence sees what is encoded, so it waits for the rows; a strict one sees what the
     // unit clock says, and its target row waits for the rows instead.
     const int32_t available = options_.eager_visibility ? encoded_units_ : source_.units();
@@ -331,44 +359,186 @@ void Sequence::Settle() {
   }
 }
 
-absl::Status Sequence::TakeLogits(std::span<const float> logits) {
+absl::StatusOr<bool> Sequence::TakeLogits(std::span<const float> logits) {
   DRAGOMAN_CHECK(in_segment_ && !blocked_);
+  // Guessed rows behind this one count as fed only when the token comes out that they are for.
+  const int32_t guessed_rows =
+      cached_target_ - header_rows() - static_cast<int32_t>(target_.size());
+  cached_target_ -= guessed_rows;
+  std::vector<TokenId> guess = std::exchange(guess_, {});
+  DRAGOMAN_ASSIGN_OR_RETURN(const bool pushed, TakeToken(logits));
+  if (pushed && !guess.empty() && guess.front() == target_.back()) {
+    guess.erase(guess.begin());
+    guess_ = std::move(guess);
+    if (guessed_rows > 0) {
+      cached_target_ += guessed_rows;
+      ++counters_.decode_rows;
+      return true;
+    }
+  } else {
+    counters_.wrong_guess_rows += static_cast<uint32_t>(guessed_rows);
+  }
+  Pump();
+  return false;
+}
+
+absl::StatusOr<TokenId> Sequence::ChooseToken(std::span<const float> logits) {
   const TokenId end = options_.layout.end_of_target;
   const bool word_full = open_ && WordIsFull(limits_.stop, static_cast<int64_t>(word_.size()));
-  DRAGOMAN_ASSIGN_OR_RETURN(const TokenId token,
+  DRAGOMAN_ASSIGN_OR_RETURN(TokenId token,
                             sampler_->Select(logits, end, boundary_lock_ || word_full));
+  if (token == end && must_write_ && !open_) {
+    forced_ = true;
+    DRAGOMAN_ASSIGN_OR_RETURN(token, sampler_->SelectText(logits, end, boundary_lock_));
+  }
   if (word_full) {
     DRAGOMAN_ASSIGN_OR_RETURN(const TokenId free_token, sampler_->Select(logits, end, false));
     if (free_token != token) FireGuard(TargetGuard::kWordTooLong);
   }
+  return token;
+}
 
-  if (token == end) {
+// True when the token that the logits choose was appended to the target and its row is to be fed.
+absl::StatusOr<bool> Sequence::TakeToken(std::span<const float> logits) {
+  DRAGOMAN_ASSIGN_OR_RETURN(const TokenId token, ChooseToken(logits));
+  if (drafting_) return TakeDraftToken(token, logits);
+  if (token == options_.layout.end_of_target) {
     TakeEnd(TargetGuard::kNone);
-  } else {
-    if (open_ && sampler_->StartsWord(token)) {
-      CloseWord();
-      if (!MayWrite()) {
-        // The row was a probe: it saw too little source for the word that it predicts.
-        DropLastRow();
-        boundary_lock_ = true;
-        Pump();
-        return absl::OkStatus();
-      }
-    }
-    const TargetGuard guard = EndingGuard(token);
-    if (guard != TargetGuard::kNone) {
-      FireGuard(guard);
-      TakeEnd(guard);
-    } else {
-      target_.push_back(token);
-      word_.push_back(token);
-      open_ = true;
-      boundary_lock_ = false;
-      if (options_.report_partial_words) Emit(PartialWord{segment_, word_});
-    }
+    return false;
   }
-  Pump();
-  return absl::OkStatus();
+  if (open_ && sampler_->StartsWord(token)) {
+    CloseWord();
+    if (!PassBorder()) return false;
+  }
+  return AppendToken(token, logits);
+}
+
+// As TakeToken(), for a token that does not end the word before it.
+bool Sequence::AppendToken(TokenId token, std::span<const float> logits) {
+  if (drafting_) return TakeDraftToken(token, logits);
+  const TargetGuard guard = EndingGuard(token);
+  if (guard != TargetGuard::kNone) {
+    FireGuard(guard);
+    TakeEnd(guard);
+    return false;
+  }
+  PushToken(token);
+  if (options_.report_partial_words) Emit(PartialWord{segment_, word_});
+  return true;
+}
+
+// After a word: may the token that starts the next one stay? Else its row was a probe, which saw
+// too little source for the word that it predicts, and is dropped.
+bool Sequence::PassBorder() {
+  const Decision decision = DecideAtBorder();
+  if (decision == Decision::kRead) {
+    DropLastRow();
+    boundary_lock_ = true;
+    return false;
+  }
+  if (decision == Decision::kDraft) BeginDraft();
+  return true;
+}
+
+void Sequence::PushToken(TokenId token) {
+  target_.push_back(token);
+  word_.push_back(token);
+  open_ = true;
+  boundary_lock_ = false;
+}
+
+// ---------------------------------------------------------------- drafts
+
+void Sequence::BeginDraft() {
+  drafting_ = true;
+  draft_lock_ = boundary_lock_;
+  draft_ = {};
+  draft_visible_ = visible_;
+}
+
+// As TakeToken().
+bool Sequence::TakeDraftToken(TokenId token, std::span<const float> logits) {
+  const DraftRule rule = options_.policy->draft_rule();
+  const TokenId end = options_.layout.end_of_target;
+  auto& ends = draft_.word_ends;
+  const bool starts_word = token != end && sampler_->StartsWord(token);
+  if (token == end || (open_ && starts_word)) {
+    // The end of an empty draft is judged like a word.
+    if (draft_.tokens.empty()) LowerConfidence(token, logits);
+    if (ends.empty() || ends.back() < draft_.tokens.size()) ends.push_back(draft_.tokens.size());
+    if (token == end || static_cast<int64_t>(ends.size()) >= rule.max_words) {
+      return EndDraft(token, logits);
+    }
+    word_.clear();
+  }
+  if (static_cast<int64_t>(draft_.tokens.size()) >= rule.max_tokens) return EndDraft(end, logits);
+  const TargetGuard guard = EndingGuard(token);
+  if (guard != TargetGuard::kNone) {
+    FireGuard(guard);
+    return EndDraft(end, logits);
+  }
+  LowerConfidence(token, logits);
+  draft_.tokens.push_back(token);
+  PushToken(token);
+  return true;
+}
+
+void Sequence::LowerConfidence(TokenId token, std::span<const float> logits) {
+  if (!options_.policy->draft_rule().needs_confidence) return;
+  draft_.confidence = std::min(draft_.confidence, GreedySampler::Probability(logits, token));
+}
+
+// Commits what the policy accepts and drops the rest. `next`: the token that begins the word behind
+// the draft, from `logits`, or the end of the target when there is none. As TakeToken().
+bool Sequence::EndDraft(TokenId next, std::span<const float> logits) {
+  const size_t before = target_.size() - draft_.tokens.size();
+  drafts_.push_back(std::move(draft_));
+  const Draft& draft = drafts_.back();
+  const size_t accepted = options_.policy->AcceptWords(View(), drafts_);
+  drafting_ = open_ = false;
+  word_.clear();
+  size_t kept = 0;
+  for (size_t w = 0; w < accepted && draft.word_ends[w] > kept; ++w) {
+    if (!WordsAheadAllowed(limits_.stop, next_word_, visible_)) {
+      FireGuard(TargetGuard::kTooFarAhead);
+      break;
+    }
+    word_.assign(draft.tokens.begin() + static_cast<int64_t>(kept),
+                 draft.tokens.begin() + static_cast<int64_t>(draft.word_ends[w]));
+    kept = draft.word_ends[w];
+    CloseWord();
+  }
+  const bool all = accepted > 0 && kept == draft.tokens.size();
+  if (all && next != options_.layout.end_of_target) {
+    drafts_.clear();
+    return PassBorder() && AppendToken(next, logits);
+  }
+  if (next == options_.layout.end_of_target && (all || draft.tokens.empty())) ++counters_.eos_waits;
+  guess_.assign(draft.tokens.begin() + static_cast<int64_t>(kept), draft.tokens.end());
+  TruncateTarget(before + kept);
+  boundary_lock_ = draft_lock_ || all || !target_.empty();
+  need_read_ = true;
+  if (options_.report_partial_words) Emit(PartialWord{segment_, guess_});
+  if (!options_.verify_drafts) guess_.clear();
+  // The next drafts are compared with these from the new end of the committed text on.
+  const size_t remembered = options_.policy->draft_rule().hypotheses - 1;
+  if (drafts_.size() > remembered) {
+    drafts_.erase(drafts_.begin(), drafts_.end() - static_cast<int64_t>(remembered));
+  }
+  for (Draft& former : drafts_) {
+    former.tokens.erase(former.tokens.begin(), former.tokens.begin() + static_cast<int64_t>(kept));
+    former.word_ends.clear();
+  }
+  return false;
+}
+
+// Keeps `tokens` tokens. The row of the last one, or of the header, is to be fed again: what it
+// predicts may see more source by then.
+void Sequence::TruncateTarget(size_t tokens) {
+  target_.resize(tokens);
+  const int32_t rows = header_rows() + static_cast<int32_t>(tokens) - 1;
+  counters_.probe_rows += static_cast<uint32_t>(cached_target_ - rows);
+  cached_target_ = rows;
 }
 
 // The guard that forces the end of the target instead of `token`, or kNone.
@@ -404,9 +574,10 @@ void Sequence::CloseWord() {
       .word = static_cast<uint32_t>(next_word_),
       .tokens = word_,
       .source_words_read = read,
-      .sequence_words_read = words_before_ + static_cast<uint32_t>(CompleteWordsRead())});
+      .sequence_words_read = words_before_ + static_cast<uint32_t>(CompleteWordsRead()),
+      .forced = forced_});
   word_.clear();
-  open_ = false;
+  open_ = forced_ = must_write_ = false;
   ++next_word_;
 }
 

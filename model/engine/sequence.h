@@ -67,17 +67,18 @@ class Sequence {
 
   // What could be fed in the next step; nothing when paused or done.
   RowDemand Demand() const;
-  // Appends the next rows to `batch`, source rows first. Returns whether the last one asks for
-  // logits, which is so when the whole target chain is fed.
-  bool AppendRows(int32_t source_rows, int32_t target_rows, StreamId stream,
-                  StepBatch* batch) const;
+  // Appends the next rows to `batch`, source rows first. Returns how many of them ask for logits:
+  // the last row of the target chain, and rows of guessed tokens behind it.
+  int32_t AppendRows(int32_t source_rows, int32_t target_rows, StreamId stream,
+                     StepBatch* batch) const;
   // The rows are in the cache. `compute_ns`: this sequence's share of the step;
   // `modules_skipped`: what its rows did not execute.
   void RowsFed(int32_t source_rows, int32_t target_rows, int64_t compute_ns,
                uint32_t modules_skipped);
-  // Logits of the last target row. Errors: Internal when they are not finite; the sequence is then
-  // to be dropped.
-  absl::Status TakeLogits(std::span<const float> logits);
+  // Logits of the next row that asked for them. True when the row of the token that they chose was
+  // fed too, as a guess: its logits are to follow. When false the logits left are to be dropped.
+  // Errors: Internal when they are not finite; the sequence is then to be dropped.
+  absl::StatusOr<bool> TakeLogits(std::span<const float> logits);
   // Sends SegmentClosed with cut kNone if a segment has begun.
   void AbandonSegment();
   // Sends the last event. The sequence is not to be used after it.
@@ -110,10 +111,21 @@ class Sequence {
 
   // Target side.
   bool ended() const { return source_.closed() && visible_ == source_.units(); }
-  bool MayWrite();
+  PolicyView View() const;
+  Decision DecideAtBorder();
   void Settle();
+  absl::StatusOr<TokenId> ChooseToken(std::span<const float> logits);
+  absl::StatusOr<bool> TakeToken(std::span<const float> logits);
+  bool AppendToken(TokenId token, std::span<const float> logits);
+  bool PassBorder();
+  void PushToken(TokenId token);
   TargetGuard EndingGuard(TokenId token) const;
   void TakeEnd(TargetGuard guard);
+  void BeginDraft();
+  bool TakeDraftToken(TokenId token, std::span<const float> logits);
+  void LowerConfidence(TokenId token, std::span<const float> logits);
+  bool EndDraft(TokenId next, std::span<const float> logits);
+  void TruncateTarget(size_t tokens);
   void CloseWord();
   void DropLastRow();
   void FireGuard(TargetGuard guard);
@@ -152,11 +164,23 @@ class Sequence {
   bool open_ = false;            // word j has tokens
   bool need_read_ = false;       // need
   bool boundary_lock_ = false;   // lock
+  bool must_write_ = false;      // the lag has reached its bound
+  bool forced_ = false;          // word j is written because of it
   bool blocked_ = false;         // READ asked for, but there is no such unit
   std::vector<TokenId> target_;  // y_1..y_m; the last one may not have been fed yet
   std::vector<TokenId> word_;    // tokens of word j
-  uint32_t fired_guards_ = 0;    // bit per TargetGuard
-  SegmentClosed counters_;       // decode_rows and so on
+  // Of policies that draft. While drafting, target_ ends with the tokens of the draft and word_
+  // holds those of its last word.
+  bool drafting_ = false;
+  bool draft_lock_ = false;    // boundary_lock_ when it began
+  Draft draft_;                // its tokens are filled in at the end
+  int32_t draft_visible_ = 0;  // c of the last draft
+  std::vector<Draft> drafts_;  // former ones of the same committed text, and the newest
+  // Tokens that target_ is likely to go on with. Their rows are fed behind the chain; rows beyond
+  // the chain in the cache are theirs.
+  std::vector<TokenId> guess_;
+  uint32_t fired_guards_ = 0;  // bit per TargetGuard
+  SegmentClosed counters_;     // decode_rows and so on
 };
 
 }  // namespace dragoman::model

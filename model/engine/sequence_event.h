@@ -39,10 +39,11 @@ struct WordCommitted {
   std::vector<TokenId> tokens;       // first one is a word start, except possibly for word 1
   uint32_t source_words_read = 0;    // words of this segment visible when it was closed: min(c, W)
   uint32_t sequence_words_read = 0;  // the same, counted over the whole sequence
+  bool forced = false;               // by max_lag_words, against the policy or the model
 };
 
-// Tokens of the word that is being written; replaces the former partial. Sent only when the
-// sequence asked for partial words.
+// Tokens of the word that is being written, or of the draft that is not final yet; replaces the
+// former ones. Sent only when the sequence asked for partial words.
 struct PartialWord {
   uint32_t segment = 0;
   std::vector<TokenId> tokens;
@@ -58,10 +59,11 @@ struct SegmentClosed {
   uint32_t source_tokens = 0;
   uint32_t target_words = 0;
   uint32_t target_tokens = 0;
-  uint32_t decode_rows = 0;      // target rows fed, probes included
-  uint32_t probe_rows = 0;       // rows that were dropped again
-  uint32_t modules_skipped = 0;  // by the rows of this segment
-  uint32_t eos_waits = 0;        // EOS before the end of source: READ instead
+  uint32_t decode_rows = 0;       // target rows fed, probes included
+  uint32_t probe_rows = 0;        // rows that were dropped again, of drafts too
+  uint32_t wrong_guess_rows = 0;  // fed beyond decode_rows to check a former draft, and dropped
+  uint32_t modules_skipped = 0;   // by the rows of this segment
+  uint32_t eos_waits = 0;         // EOS before the end of source: READ instead
   uint32_t kv_pages_peak = 0;
   int64_t compute_ns = 0;  // this sequence's share of its steps' time
 };

@@ -35,8 +35,60 @@ TEST(SentencePolicyTest, WritesOnlyAfterTheEndOfTheSource) {
   EXPECT_EQ(policy.Decide(View(200, 3, true)), Decision::kWrite);
 }
 
+TEST(AdaptivePolicyTest, DraftsBetweenItsLags) {
+  const AdaptivePolicy policy(0.8, 2, 6);
+  EXPECT_EQ(policy.Decide(View(3, 3, false)), Decision::kRead);   // lag 1
+  EXPECT_EQ(policy.Decide(View(3, 4, false)), Decision::kDraft);  // lag 2
+  EXPECT_EQ(policy.Decide(View(3, 7, false)), Decision::kDraft);  // lag 5
+  EXPECT_EQ(policy.Decide(View(3, 8, false)), Decision::kWrite);  // lag 6
+  EXPECT_EQ(policy.Decide(View(3, 2, true)), Decision::kWrite);
+}
+
+TEST(AdaptivePolicyTest, TheThresholdFallsToHalf) {
+  const AdaptivePolicy policy(0.8, 2, 6);
+  const auto accepts = [&](int64_t lag, float confidence) {
+    const Draft draft{.tokens = {5, 6}, .word_ends = {2}, .confidence = confidence};
+    return policy.AcceptWords(View(1, lag, false), {&draft, 1}) == 1;
+  };
+  EXPECT_TRUE(accepts(2, 0.81f));
+  EXPECT_FALSE(accepts(2, 0.79f));
+  EXPECT_TRUE(accepts(4, 0.61f));
+  EXPECT_FALSE(accepts(4, 0.59f));
+  EXPECT_TRUE(accepts(5, 0.51f));
+  EXPECT_FALSE(accepts(5, 0.49f));
+}
+
+TEST(LocalAgreementPolicyTest, DraftsAfterEveryStepFromTheSecondUnitOn) {
+  const LocalAgreementPolicy policy(2, 3);
+  PolicyView view = View(1, 4, false);
+  for (int64_t units = 0; units <= 5; ++units) {
+    view.units_since_draft = units;
+    EXPECT_EQ(policy.Decide(view), units >= 3 ? Decision::kDraft : Decision::kRead) << units;
+  }
+  view.visible_units = 1;
+  EXPECT_EQ(policy.Decide(view), Decision::kRead);
+  EXPECT_EQ(policy.Decide(View(1, 4, true)), Decision::kWrite);
+}
+
+TEST(LocalAgreementPolicyTest, AcceptsWordsWhoseNextStartIsCommonToo) {
+  const LocalAgreementPolicy policy(2, 1);
+  const Draft former{.tokens = {1, 2, 3, 4, 9}, .word_ends = {2, 3, 4}};
+  const auto accepted = [&](const Draft& newest) {
+    const std::vector<Draft> drafts = {former, newest};
+    return policy.AcceptWords(View(1, 2, false), drafts);
+  };
+  EXPECT_EQ(accepted({.tokens = {1, 2, 3, 4, 8}, .word_ends = {2, 3, 4}}), 2u);
+  EXPECT_EQ(accepted({.tokens = {1, 2, 7}, .word_ends = {2}}), 0u);
+  // The end of the target is no start of a word.
+  EXPECT_EQ(accepted({.tokens = {1, 2, 3, 4, 9}, .word_ends = {2, 3, 4, 5}}), 3u);
+  EXPECT_EQ(accepted({.tokens = {}, .word_ends = {0}}), 0u);
+  EXPECT_EQ(policy.AcceptWords(View(1, 2, false), {&former, 1}), 0u);
+}
+
 TEST(ParsePolicyTest, ReadsEveryNameThatAPolicyGivesItself) {
-  for (const std::string name : {"wait-k:1", "wait-k:3", "wait-k:64", "sentence"}) {
+  for (const std::string name :
+       {"wait-k:1", "wait-k:3", "wait-k:64", "sentence", "adaptive:0.5:1:8", "adaptive:0:2:2",
+        "adaptive:3:1:64", "local-agreement:2:1", "local-agreement:8:64"}) {
     const auto policy = ParsePolicy(name);
     ASSERT_TRUE(policy.ok()) << policy.status();
     EXPECT_EQ((*policy)->name(), name);
@@ -44,9 +96,35 @@ TEST(ParsePolicyTest, ReadsEveryNameThatAPolicyGivesItself) {
 }
 
 TEST(ParsePolicyTest, RefusesWhatItDoesNotKnowAndListsWhatItKnows) {
-  for (const std::string name :
-       {"", "wait-k", "wait-k:", "wait-k:0", "wait-k:65", "wait-k:-1", "wait-k: 3", "wait-k:+3",
-        "wait-k:03", "wait-k:3x", "wait-k:99999999999999999999", "Sentence", "sentence "}) {
+  for (const std::string name : {"",
+                                 "wait-k",
+                                 "wait-k:",
+                                 "wait-k:0",
+                                 "wait-k:65",
+                                 "wait-k:-1",
+                                 "wait-k: 3",
+                                 "wait-k:+3",
+                                 "wait-k:03",
+                                 "wait-k:3x",
+                                 "wait-k:3:1",
+                                 "adaptive",
+                                 "adaptive:",
+                                 "adaptive:x",
+                                 "adaptive:-1",
+                                 "adaptive:nan",
+                                 "adaptive:5",
+                                 "adaptive:0.5:2",
+                                 "adaptive:0.5:3:2",
+                                 "adaptive:0.5:0:2",
+                                 "local-agreement",
+                                 "local-agreement:1",
+                                 "local-agreement:9",
+                                 "local-agreement:2:0",
+                                 "local-agreement:2:1:1",
+                                 "sentence:1",
+                                 "wait-k:99999999999999999999",
+                                 "Sentence",
+                                 "sentence "}) {
     const auto policy = ParsePolicy(name);
     ASSERT_FALSE(policy.ok()) << name;
     EXPECT_EQ(policy.status().code(), absl::StatusCode::kInvalidArgument);

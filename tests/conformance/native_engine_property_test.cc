@@ -21,6 +21,14 @@ TEST(NativeEnginePropertyTest, P2_SentenceEqualsBatchDecoding) {
   CheckSentenceEqualsBatchDecode(Models(), kCases);
 }
 
+TEST(NativeEnginePropertyTest, P3_AdaptiveAtItsBoundsIsWaitK) {
+  CheckAdaptiveBounds(Models(), kCases);
+}
+
+TEST(NativeEnginePropertyTest, P4_P9_LocalAgreementEqualsPlainRedrafting) {
+  EXPECT_GT(CheckLocalAgreement(Models(), kCases), 0);
+}
+
 TEST(NativeEnginePropertyTest, P6_AnEndBeforeTheEndOfSourceIsARead) {
   EXPECT_GT(CheckEarlyEndIsARead(Models(), kCases), 0);
 }

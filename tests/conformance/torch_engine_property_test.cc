@@ -21,6 +21,14 @@ TEST(TorchEnginePropertyTest, P2_SentenceEqualsBatchDecoding) {
   CheckSentenceEqualsBatchDecode(Models(), kCases);
 }
 
+TEST(TorchEnginePropertyTest, P3_AdaptiveAtItsBoundsIsWaitK) {
+  CheckAdaptiveBounds(Models(), kCases);
+}
+
+TEST(TorchEnginePropertyTest, P4_P9_LocalAgreementEqualsPlainRedrafting) {
+  EXPECT_GT(CheckLocalAgreement(Models(), kCases), 0);
+}
+
 TEST(TorchEnginePropertyTest, P6_AnEndBeforeTheEndOfSourceIsARead) {
   EXPECT_GT(CheckEarlyEndIsARead(Models(), kCases), 0);
 }
