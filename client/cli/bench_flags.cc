@@ -34,7 +34,8 @@ void AddSessionFlags(CLI::App* command, BenchOptions* options) {
       ->required();
   command->add_option("-t,--target", options->target_language, "Target language, BCP 47")
       ->required();
-  command->add_option("--policy", options->policy, "wait-k:N or sentence; default: the model's");
+  command->add_option("--policy", options->policy,
+                      std::string(kPolicies) + "; default: the model's");
   command->add_option("--model", options->model, "Model by name; default: that of the server");
   command->add_option("--theta", options->theta, "Skip dial, 0 to 1; default: dense");
   command->add_flag("--word-stamps", options->word_stamps,

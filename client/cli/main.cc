@@ -4,6 +4,7 @@
 #include <string>
 
 #include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
 #include "client/cli/bench_command.h"
 #include "client/cli/bench_flags.h"
 #include "client/cli/exit_code.h"
@@ -50,7 +51,9 @@ void AddTranslateFlags(CLI::App* command, TranslateOptions* options) {
       ->required();
   AddChannelFlags(command, &options->channel);
   command->add_option("--policy", options->policy,
-                      "wait-k:N (stay N words behind) or sentence; default: that of the model");
+                      absl::StrCat("When to write: ", kPolicies, "; default: that of the model"));
+  command->add_option("--max-lag-words", options->max_lag_words,
+                      "Write rather than stay more than this many words behind; 0: no bound");
   command->add_option("--model", options->model, "Model by name; default: that of the server");
   command->add_option(
       "--theta", options->theta,

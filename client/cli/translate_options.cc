@@ -2,35 +2,71 @@
 
 #include <cmath>
 #include <cstdint>
-#include <string_view>
+#include <vector>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/status_macros.h"
-#include "base/strings.h"
 
 namespace dragoman::client {
 namespace {
 
-constexpr uint32_t kMaxK = 64;  // of the contract
+constexpr uint32_t kMaxWords = 64;  // of the contract
+
+// Reads a whole number of 1..64.
+bool ReadWords(const std::string& text, uint32_t* words) {
+  return absl::SimpleAtoi(text, words) && *words >= 1 && *words <= kMaxWords;
+}
+
+// "0.7", or "0.7:MIN:MAX".
+bool ReadAdaptive(const std::vector<std::string>& fields, v1::AdaptivePolicy* policy) {
+  float threshold = 0;
+  if (!absl::SimpleAtof(fields[1], &threshold) || !(threshold >= 0 && threshold <= 1)) return false;
+  policy->set_threshold(threshold);
+  if (fields.size() == 2) return true;
+  uint32_t least = 0, most = 0;
+  if (fields.size() != 4 || !ReadWords(fields[2], &least) || !ReadWords(fields[3], &most) ||
+      least > most) {
+    return false;
+  }
+  policy->set_min_words(least);
+  policy->set_max_wait_words(most);
+  return true;
+}
+
+// "2", or "2:STEP".
+bool ReadLocalAgreement(const std::vector<std::string>& fields, v1::LocalAgreementPolicy* policy) {
+  uint32_t hypotheses = 0, step = 1;
+  if (!absl::SimpleAtoi(fields[1], &hypotheses) || hypotheses < 2 || hypotheses > 8) return false;
+  if (fields.size() > 3 || (fields.size() == 3 && !ReadWords(fields[2], &step))) return false;
+  policy->set_hypotheses(hypotheses);
+  policy->set_step_words(step);
+  return true;
+}
 
 }  // namespace
 
 absl::Status SetPolicy(const std::string& policy, v1::StreamConfig* config) {
   if (policy.empty()) return absl::OkStatus();
-  if (policy == "sentence") {
-    config->mutable_sentence();
-    return absl::OkStatus();
-  }
-  constexpr std::string_view kWaitK = "wait-k:";
+  const std::vector<std::string> fields = absl::StrSplit(policy, ':');
+  const bool has_value = fields.size() > 1;
   uint32_t k = 0;
-  if (policy.rfind(kWaitK, 0) == 0 &&
-      absl::SimpleAtoi(ToAbsl(std::string_view(policy).substr(kWaitK.size())), &k) && k >= 1 &&
-      k <= kMaxK) {
+  bool known = false;
+  if (fields[0] == "sentence" && !has_value) {
+    config->mutable_sentence();
+    known = true;
+  } else if (fields[0] == "wait-k" && fields.size() == 2 && ReadWords(fields[1], &k)) {
     config->mutable_wait_k()->set_k(k);
-    return absl::OkStatus();
+    known = true;
+  } else if (fields[0] == "adaptive" && has_value) {
+    known = ReadAdaptive(fields, config->mutable_adaptive());
+  } else if (fields[0] == "local-agreement" && has_value) {
+    known = ReadLocalAgreement(fields, config->mutable_local_agreement());
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "--policy '", policy, "' is neither 'sentence' nor 'wait-k:N' with N of 1..", kMaxK));
+  if (known) return absl::OkStatus();
+  config->clear_policy();
+  return absl::InvalidArgumentError(absl::StrCat("--policy '", policy, "' is none of ", kPolicies));
 }
 
 absl::StatusOr<v1::StreamConfig> MakeStreamConfig(const TranslateOptions& options,
@@ -42,6 +78,7 @@ absl::StatusOr<v1::StreamConfig> MakeStreamConfig(const TranslateOptions& option
   config.set_session_label(options.label);
   config.mutable_text_input()->set_newline_is_boundary(options.lines || source_is_terminal);
   DRAGOMAN_RETURN_IF_ERROR(SetPolicy(options.policy, &config));
+  config.set_max_lag_words(options.max_lag_words);
   if (options.segment == "client") {
     config.set_segment_mode(v1::SEGMENT_CLIENT);
   } else if (options.segment == "auto") {

@@ -14,7 +14,8 @@ struct TranslateOptions {
   ChannelOptions channel;
   std::string source_language;
   std::string target_language;
-  std::string policy;            // "wait-k:N", "sentence"; empty: the default of the model
+  std::string policy;            // one of kPolicies; empty: the default of the model
+  uint32_t max_lag_words = 0;    // 0: no bound
   std::string model;             // empty: the default of the server
   std::optional<double> rate;    // source words a second
   std::optional<double> theta;   // skip dial, 0 to 1; unset: that of the server
@@ -30,7 +31,13 @@ struct TranslateOptions {
   bool lines = false;  // a line feed ends a segment in auto mode
 };
 
-// Sets the policy of `config` from "wait-k:N" or "sentence"; empty leaves it unset.
+// For help texts and errors.
+inline constexpr char kPolicies[] =
+    "sentence, wait-k:N with N of 1..64, adaptive:P or adaptive:P:MIN:MAX with a confidence P of "
+    "0..1 "
+    "and lags in words, local-agreement:N or local-agreement:N:STEP with N of 2..8";
+
+// Sets the policy of `config` from one of kPolicies; empty leaves it unset.
 // Errors: InvalidArgument.
 absl::Status SetPolicy(const std::string& policy, v1::StreamConfig* config);
 

@@ -36,6 +36,23 @@ TEST(TranslateOptionsTest, MakesTheConfigThatWasAskedFor) {
   EXPECT_TRUE(config->has_text_input());
 }
 
+TEST(TranslateOptionsTest, KnowsThePoliciesThatDraft) {
+  v1::StreamConfig config;
+  ASSERT_TRUE(SetPolicy("adaptive:0.25", &config).ok());
+  EXPECT_EQ(config.adaptive().threshold(), 0.25f);
+  EXPECT_EQ(config.adaptive().min_words(), 0u);
+  ASSERT_TRUE(SetPolicy("adaptive:1:2:5", &config).ok());
+  EXPECT_EQ(config.adaptive().threshold(), 1.0f);
+  EXPECT_EQ(config.adaptive().min_words(), 2u);
+  EXPECT_EQ(config.adaptive().max_wait_words(), 5u);
+  ASSERT_TRUE(SetPolicy("local-agreement:2", &config).ok());
+  EXPECT_EQ(config.local_agreement().hypotheses(), 2u);
+  EXPECT_EQ(config.local_agreement().step_words(), 1u);
+  ASSERT_TRUE(SetPolicy("local-agreement:3:4", &config).ok());
+  EXPECT_EQ(config.local_agreement().hypotheses(), 3u);
+  EXPECT_EQ(config.local_agreement().step_words(), 4u);
+}
+
 TEST(TranslateOptionsTest, LeavesThePolicyToTheModelUnlessAsked) {
   TranslateOptions options = EnglishToGerman();
   EXPECT_EQ(MakeStreamConfig(options, false)->policy_case(), v1::StreamConfig::POLICY_NOT_SET);
@@ -52,8 +69,27 @@ TEST(TranslateOptionsTest, TypedLinesEndSegments) {
 }
 
 TEST(TranslateOptionsTest, RefusesBadValuesByFlag) {
-  for (const char* policy : {"wait-k", "wait-k:", "wait-k:0", "wait-k:65", "wait-k:x", "Sentence",
-                             "wait-k:-1", "wait-k:3 4", "adaptive:0.7"}) {
+  for (const char* policy : {"wait-k",
+                             "wait-k:",
+                             "wait-k:0",
+                             "wait-k:65",
+                             "wait-k:x",
+                             "Sentence",
+                             "wait-k:-1",
+                             "wait-k:3 4",
+                             "wait-k:3:4",
+                             "adaptive",
+                             "adaptive:",
+                             "adaptive:1.1",
+                             "adaptive:0.5:3",
+                             "adaptive:0.5:4:3",
+                             "adaptive:0.5:0:3",
+                             "adaptive:nan",
+                             "local-agreement",
+                             "local-agreement:1",
+                             "local-agreement:2:0",
+                             "local-agreement:2:1:1",
+                             "sentence:1"}) {
     TranslateOptions options = EnglishToGerman();
     options.policy = policy;
     EXPECT_EQ(MakeStreamConfig(options, false).status().code(), absl::StatusCode::kInvalidArgument)

@@ -576,6 +576,7 @@ void Sequence::CloseWord() {
       .source_words_read = read,
       .sequence_words_read = words_before_ + static_cast<uint32_t>(CompleteWordsRead()),
       .forced = forced_});
+  counters_.forced_words += forced_;
   word_.clear();
   open_ = forced_ = must_write_ = false;
   ++next_word_;

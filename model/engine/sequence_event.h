@@ -63,6 +63,7 @@ struct SegmentClosed {
   uint32_t probe_rows = 0;        // rows that were dropped again, of drafts too
   uint32_t wrong_guess_rows = 0;  // fed beyond decode_rows to check a former draft, and dropped
   uint32_t modules_skipped = 0;   // by the rows of this segment
+  uint32_t forced_words = 0;      // by max_lag_words
   uint32_t eos_waits = 0;         // EOS before the end of source: READ instead
   uint32_t kv_pages_peak = 0;
   int64_t compute_ns = 0;  // this sequence's share of its steps' time

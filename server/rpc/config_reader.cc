@@ -1,5 +1,6 @@
 #include "server/rpc/config_reader.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "server/rpc/message_codec.h"
+#include "server/rpc/policy_message.h"
 
 namespace dragoman::server {
 namespace {
@@ -101,6 +103,26 @@ MaybeError CheckCompute(const v1::ComputeOptions& compute) {
   return std::nullopt;
 }
 
+// Numbers of 0 leave the choice to the server.
+MaybeError CheckAdaptive(const v1::AdaptivePolicy& adaptive) {
+  if (auto error = CheckNumber("adaptive.threshold", adaptive.threshold(), 0, 1)) return error;
+  if (auto error = CheckNumber("adaptive.min_words", adaptive.min_words(), 0, 64)) return error;
+  if (adaptive.max_wait_words() == 0) {
+    return CheckNumber("adaptive.min_words", adaptive.min_words(), 0, kAdaptiveMaxWaitWords);
+  }
+  return CheckNumber("adaptive.max_wait_words", adaptive.max_wait_words(),
+                     std::max(adaptive.min_words(), kAdaptiveMinWords), 64);
+}
+
+MaybeError CheckLocalAgreement(const v1::LocalAgreementPolicy& agreement) {
+  if (agreement.hypotheses() != 0) {
+    if (auto error = CheckNumber("local_agreement.hypotheses", agreement.hypotheses(), 2, 8)) {
+      return error;
+    }
+  }
+  return CheckNumber("local_agreement.step_words", agreement.step_words(), 0, 64);
+}
+
 std::optional<std::string> ComputeField(const v1::ComputeOptions& compute) {
   if (compute.latent_steps() != 0) return "compute.latent_steps";
   if (compute.seed() != 0) return "compute.seed";
@@ -165,7 +187,9 @@ MaybeError CheckValues(const v1::StreamConfig& message, const RpcLimits& limits)
       if (auto error = CheckNumber("wait_k.k", message.wait_k().k(), 1, 64)) return error;
       return CheckNumber("wait_k.catchup", message.wait_k().catchup(), 0, 1);
     case v1::StreamConfig::kAdaptive:
-      return CheckNumber("adaptive.threshold", message.adaptive().threshold(), 0, 1);
+      return CheckAdaptive(message.adaptive());
+    case v1::StreamConfig::kLocalAgreement:
+      return CheckLocalAgreement(message.local_agreement());
     default:
       return std::nullopt;
   }
@@ -177,10 +201,6 @@ std::optional<std::string> UnsupportedField(const v1::StreamConfig& message) {
   if (message.source_language() == "auto") return "source_language";
   if (message.target_languages_size() != 1) return "target_languages";
   switch (message.policy_case()) {
-    case v1::StreamConfig::kAdaptive:
-      return "adaptive";
-    case v1::StreamConfig::kLocalAgreement:
-      return "local_agreement";
     case v1::StreamConfig::kAlignAtt:
       return "align_att";
     case v1::StreamConfig::kWaitK:
@@ -191,7 +211,6 @@ std::optional<std::string> UnsupportedField(const v1::StreamConfig& message) {
       break;
   }
   if (message.max_lag_ms() != 0) return "max_lag_ms";
-  if (message.max_lag_words() != 0) return "max_lag_words";
   if (message.output().transcript()) return "output.transcript";
   if (message.output().speech_activity()) return "output.speech_activity";
   if (auto field = ComputeField(message.compute())) return field;
@@ -245,17 +264,8 @@ std::variant<CheckedConfig, ServerError> ReadStreamConfig(const v1::StreamConfig
   config->source_language = message.source_language();
   config->target_language = target;
   config->newline_is_boundary = message.text_input().newline_is_boundary();
-  switch (message.policy_case()) {
-    case v1::StreamConfig::kWaitK:
-      config->policy = absl::StrCat("wait-k:", message.wait_k().k());
-      break;
-    case v1::StreamConfig::kSentence:
-      config->policy = "sentence";
-      break;
-    default:
-      config->policy = checked.model->default_policy;
-      break;
-  }
+  config->policy = ReadPolicy(message).value_or(checked.model->default_policy);
+  config->max_lag_words = message.max_lag_words();
   config->client_segments = message.segment_mode() == v1::SEGMENT_CLIENT;
   const v1::OutputOptions& output = message.output();
   config->word_stamps = output.word_stamps();

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "absl/strings/numbers.h"
+#include "server/rpc/policy_message.h"
 
 namespace dragoman::server {
 namespace {
@@ -31,6 +31,7 @@ void Fill(const ComputeStats& stats, v1::ComputeStats* message) {
   message->set_compute_ms(stats.compute_ms);
   message->set_tail_rewrites(stats.tail_rewrites);
   message->set_tail_bytes_erased(stats.tail_bytes_erased);
+  message->set_forced_writes(stats.forced_writes);
 }
 
 v1::EndReason ToMessage(EndReason reason) {
@@ -151,15 +152,8 @@ v1::StreamConfig ToMessage(const SessionConfig& config) {
   message.set_source_language(config.source_language);
   message.add_target_languages(config.target_language);
   message.mutable_text_input()->set_newline_is_boundary(config.newline_is_boundary);
-  constexpr char kWaitK[] = "wait-k:";
-  uint32_t k = 0;
-  if (config.policy.rfind(kWaitK, 0) == 0 &&
-      absl::SimpleAtoi(config.policy.substr(sizeof(kWaitK) - 1), &k)) {
-    message.mutable_wait_k()->set_k(k);
-    message.mutable_wait_k()->set_stride(1);
-  } else {
-    message.mutable_sentence();
-  }
+  WritePolicy(config.policy, &message);
+  message.set_max_lag_words(config.max_lag_words);
   message.set_segment_mode(config.client_segments ? v1::SEGMENT_CLIENT : v1::SEGMENT_AUTO);
   v1::OutputOptions& output = *message.mutable_output();
   output.set_word_stamps(config.word_stamps);

@@ -112,7 +112,8 @@ class InterpreterService final : public RawService {
       info.mutable_ref()->set_digest(model->digest);
       info.set_description(model->description);
       info.set_license(model->license);
-      for (const char* feature : {"text", "wait_k", "sentence", "word_stamps", "unstable_tail"}) {
+      for (const char* feature : {"text", "wait_k", "sentence", "adaptive", "local_agreement",
+                                  "max_lag_words", "word_stamps", "unstable_tail"}) {
         info.add_features(feature);
       }
       if (!model->router_digest.empty()) info.add_features("theta");

@@ -104,6 +104,7 @@ FinalEvent SegmentWriter::Close(const model::SegmentClosed& closed, SourcePositi
   final_event.stats.compute_ms = static_cast<uint32_t>(closed.compute_ns / 1'000'000);
   final_event.stats.tail_rewrites = tail_rewrites_;
   final_event.stats.tail_bytes_erased = tail_bytes_erased_;
+  final_event.stats.forced_writes = closed.forced_words;
   final_event.text = std::exchange(text_, {});
   std::vector<WordStamp> words = std::exchange(words_, {});
   if (with_words) final_event.words = std::move(words);

@@ -29,7 +29,8 @@ struct SessionSummary {
   Duration length{};
   Usage usage;
   uint32_t lag_p95_ms = 0;
-  uint32_t forced_writes = 0;  // segments whose end a limit or the session's end forced
+  uint32_t forced_writes =
+      0;  // segments whose end a limit or the session's end forced, and forced words
   // What a drain did with it: "finished", "moved" (half-closed after the notice), "cut"; empty: the
   // session ended without one.
   std::string drain_outcome;
@@ -40,7 +41,7 @@ struct SessionSummary {
 // Which label a text session has in the families.
 struct SessionLabels {
   std::string model;
-  std::string policy;  // "wait_k" or "sentence"
+  std::string policy;  // "wait_k", "sentence", "adaptive" or "local_agreement"
   std::string client;  // name of the credential, empty without one
 };
 

@@ -23,8 +23,11 @@ model::StreamingEncoderOptions EncoderOptions(const SessionConfig& config) {
   return options;
 }
 
+// The kind of a policy without its numbers: "wait_k" of "wait-k:3".
 std::string PolicyLabel(const std::string& policy) {
-  return policy.rfind("wait-k", 0) == 0 ? "wait_k" : "sentence";
+  std::string kind = policy.substr(0, policy.find(':'));
+  std::replace(kind.begin(), kind.end(), '-', '_');
+  return kind;
 }
 
 }  // namespace
@@ -123,6 +126,7 @@ void Session::OnAdmitted(std::unique_ptr<SlotLease> lease) {
     options.layout = *layout;
     options.policy = *std::move(policy);
     options.report_partial_words = config_->unstable_tail;
+    options.max_lag_words = config_->max_lag_words;
     options.routed = config_->theta > 0;
     if (options.routed) options.skip_offset = model::SkipOffsetOf(config_->theta);
     sink_->Bind(weak_from_this());

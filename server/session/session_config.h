@@ -18,6 +18,7 @@ struct SessionConfig {
   std::string target_language;
   bool newline_is_boundary = false;
   std::string policy;            // as understood by model::ParsePolicy()
+  uint32_t max_lag_words = 0;    // 0: no bound
   bool client_segments = false;  // SEGMENT_CLIENT
   bool word_stamps = false;
   bool unstable_tail = false;

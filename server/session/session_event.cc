@@ -11,6 +11,7 @@ void ComputeStats::Add(const ComputeStats& other) {
   compute_ms += other.compute_ms;
   tail_rewrites += other.tail_rewrites;
   tail_bytes_erased += other.tail_bytes_erased;
+  forced_writes += other.forced_writes;
 }
 
 const char* FinalReasonName(FinalReason reason) {
@@ -37,6 +38,8 @@ const char* NoticeCodeName(NoticeCode code) {
       return "DURATION_SOON";
     case NoticeCode::kIdleSoon:
       return "IDLE_SOON";
+    case NoticeCode::kLagForced:
+      return "LAG_FORCED";
     case NoticeCode::kSegmentCut:
       return "SEGMENT_CUT";
     case NoticeCode::kSourceBehind:

@@ -38,6 +38,7 @@ struct ComputeStats {
   uint32_t compute_ms = 0;
   uint32_t tail_rewrites = 0;
   uint32_t tail_bytes_erased = 0;
+  uint32_t forced_writes = 0;  // words that max_lag_words made the engine write
 
   void Add(const ComputeStats& other);
 };
@@ -103,6 +104,7 @@ enum class NoticeCode {
   kDraining = 1,
   kDurationSoon = 2,
   kIdleSoon = 3,
+  kLagForced = 4,
   kSegmentCut = 6,
   kSourceBehind = 7,
   kDeltasMerged = 8,

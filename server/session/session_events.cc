@@ -69,6 +69,7 @@ void Session::Handle(const model::SegmentClosed& event) {
       final_event.reason == FinalReason::kSessionEnd) {
     ++forced_writes_;
   }
+  forced_writes_ += final_event.stats.forced_writes;
   EndSegmentSpan(final_event);
   translated_ = end;
   ++usage_.segments;
@@ -82,6 +83,14 @@ void Session::Handle(const model::SegmentClosed& event) {
   if (final_event.reason == FinalReason::kLength) {
     Push(NoticeEvent{
         NoticeCode::kSegmentCut, "the segment reached a length limit", event.segment, 0, {}});
+  }
+  if (event.forced_words > 0) {
+    Push(NoticeEvent{
+        NoticeCode::kLagForced,
+        absl::StrCat(event.forced_words, " words were written because of max_lag_words"),
+        event.segment,
+        0,
+        {}});
   }
   if (event.guard == model::TargetGuard::kLoop) {
     Push(NoticeEvent{

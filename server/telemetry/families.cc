@@ -84,8 +84,9 @@ Telemetry::Families::Families()
       errors(Counter("dragoman_errors_total", "Calls that did not end with OK, by reason.")),
       notices(Counter("dragoman_notices_total", "Notices sent.")),
       drain_streams(Counter("dragoman_drain_streams_total", "Sessions of a drain by outcome.")),
-      forced_writes(Counter("dragoman_forced_writes_total",
-                            "Segments whose end was forced upon the policy, by cause.")),
+      forced_writes(Counter(
+          "dragoman_forced_writes_total",
+          "What was forced upon the policy, by cause: ends of segments, and words for max_lag.")),
       client_source_words(
           Counter("dragoman_client_source_words_total", "Source words received, by client.")),
       connections_refused(
@@ -113,8 +114,8 @@ Telemetry::Families::Families()
   }
   for (const NoticeCode code :
        {NoticeCode::kDraining, NoticeCode::kDurationSoon, NoticeCode::kIdleSoon,
-        NoticeCode::kSegmentCut, NoticeCode::kSourceBehind, NoticeCode::kDeltasMerged,
-        NoticeCode::kRepetitionStopped}) {
+        NoticeCode::kLagForced, NoticeCode::kSegmentCut, NoticeCode::kSourceBehind,
+        NoticeCode::kDeltasMerged, NoticeCode::kRepetitionStopped}) {
     notices.Add({{"code", NoticeCodeName(code)}});
   }
   received_bytes.Add({{"input", "text"}});
@@ -146,7 +147,7 @@ void Telemetry::Families::OpenModel(const std::string& model) {
         FinalReason::kSessionEnd}) {
     segments.Add({{"model", model}, {"reason", FinalReasonName(reason)}});
   }
-  for (const char* policy : {"wait_k", "sentence"}) {
+  for (const char* policy : {"wait_k", "sentence", "adaptive", "local_agreement"}) {
     const prometheus::Labels with_policy{{"model", model}, {"policy", policy}};
     const prometheus::Labels with_input{{"model", model}, {"policy", policy}, {"input", "text"}};
     first_write_seconds.Add(with_input, Seconds());
@@ -156,7 +157,7 @@ void Telemetry::Families::OpenModel(const std::string& model) {
   queue_wait_seconds.Add({{"model", model}, {"outcome", "admitted"}}, QueueSeconds());
   unary_seconds.Add({{"model", model}, {"code", "OK"}}, Seconds());
   length_ratio.Add({{"model", model}}, Ratios());
-  for (const char* cause : {"length", "session_end"}) {
+  for (const char* cause : {"length", "session_end", "max_lag"}) {
     forced_writes.Add({{"model", model}, {"cause", cause}});
   }
 }

@@ -78,6 +78,10 @@ class Telemetry::Observer final : public ServerObserver {
           .Add({{"model", labels.model}, {"cause", FinalReasonName(final_event.reason)}})
           .Increment();
     }
+    if (final_event.stats.forced_writes > 0) {
+      f_.forced_writes.Add({{"model", labels.model}, {"cause", "max_lag"}})
+          .Increment(final_event.stats.forced_writes);
+    }
     if (final_event.text.empty()) f_.empty_finals.Add(model).Increment();
     if (final_event.stats.source_tokens > 0) {
       f_.length_ratio.Add(model, Families::Ratios())

@@ -1,4 +1,4 @@
-// What the contract promises about every session: V1, V2, V5, V7, V11.
+// What the contract promises about every session: V1, V2, V5, V6, V7, V11.
 #include <chrono>
 #include <map>
 #include <string>
@@ -15,9 +15,23 @@ namespace {
 
 constexpr size_t kThreads = 16;
 
+std::string RandomPolicy(RandomStream* random) {
+  switch (random->NextBelow(8)) {
+    case 0:
+    case 1:
+      return "sentence";
+    case 2:
+      return absl::StrCat("adaptive:0.", 1 + random->NextBelow(9), ":", 1 + random->NextBelow(2),
+                          ":", 3 + random->NextBelow(4));
+    case 3:
+      return absl::StrCat("local-agreement:2:", 1 + random->NextBelow(2));
+    default:
+      return absl::StrCat("wait-k:", 1 + random->NextBelow(8));
+  }
+}
+
 v1::StreamConfig RandomConfig(RandomStream* random) {
-  v1::StreamConfig config = MakeConfig(
-      random->NextBelow(4) == 0 ? "sentence" : absl::StrCat("wait-k:", 1 + random->NextBelow(8)));
+  v1::StreamConfig config = MakeConfig(RandomPolicy(random));
   if (random->NextBelow(3) == 0) config.set_segment_mode(v1::SEGMENT_CLIENT);
   config.mutable_text_input()->set_newline_is_boundary(random->NextBelow(3) == 0);
   v1::OutputOptions& output = *config.mutable_output();
@@ -132,6 +146,44 @@ TEST(ContractTest, V5_WaitKNeverWritesAheadOfItsSchedule) {
     }
   });
   EXPECT_GE(checked.load(), 100000u);
+}
+
+TEST(ContractTest, V6_NoWordLagsMoreThanTheBoundAndForcedOnesAreCountedAlike) {
+  constexpr size_t kSessions = 200;
+  const uint64_t seed = TestSeed();
+  TestServer server;
+  const auto stub = server.NewStub();
+  std::atomic<uint64_t> forced{0}, noticed{0}, segments{0};
+
+  RunParallel(kSessions, kThreads, [&](size_t index) {
+    RandomStream random(seed, "v6", 0, index);
+    const uint32_t bound = 1 + static_cast<uint32_t>(random.NextBelow(6));
+    v1::StreamConfig config = MakeConfig(RandomPolicy(&random));
+    config.set_max_lag_words(bound);
+    config.mutable_output()->set_word_stamps(true);
+    config.mutable_output()->set_model_stats(true);
+    const auto requests = RandomChunks(&random, RandomText(&random, 100));
+    const SessionResult result = RunSession(stub.get(), config, requests);
+    ASSERT_EQ(BrokenInvariant(config, requests, result), "");
+    for (const v1::StreamEvent& event : result.events) {
+      noticed += event.has_notice() && event.notice().code() == v1::NOTICE_LAG_FORCED;
+      if (!event.has_segment_final()) continue;
+      const v1::SegmentFinal& final_event = event.segment_final();
+      for (int i = 0; i < final_event.words_size(); ++i) {
+        const uint32_t read =
+            final_event.words(i).read_words() - final_event.source_begin().words();
+        EXPECT_LE(read, static_cast<uint32_t>(i) + bound + 1) << "word " << i + 1;
+      }
+      forced += final_event.stats().forced_writes();
+      segments += final_event.stats().forced_writes() > 0;
+    }
+  });
+
+  EXPECT_GT(forced.load(), kSessions);
+  EXPECT_EQ(noticed.load(), segments.load());
+  EXPECT_TRUE(server.WaitAtRest());
+  EXPECT_EQ(server.Metric("dragoman_forced_writes_total", "cause=\"max_lag\""),
+            static_cast<double>(forced.load()));
 }
 
 TEST(ContractTest, V7_FlushIsAnsweredOnceAndQuickly) {

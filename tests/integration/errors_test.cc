@@ -142,6 +142,13 @@ TEST_F(ErrorsTest, V3_ValuesOutOfRange) {
       [](auto* c) { c->mutable_compute()->set_theta(-0.1f); },
       [](auto* c) { c->mutable_compute()->set_theta(std::nanf("")); },
       [](auto* c) { c->mutable_adaptive()->set_threshold(2); },
+      [](auto* c) { c->mutable_adaptive()->set_min_words(9); },
+      [](auto* c) {
+        c->mutable_adaptive()->set_min_words(4);
+        c->mutable_adaptive()->set_max_wait_words(3);
+      },
+      [](auto* c) { c->mutable_local_agreement()->set_hypotheses(1); },
+      [](auto* c) { c->mutable_local_agreement()->set_step_words(65); },
       [](auto* c) { c->set_max_queue_wait_ms(30001); },
   };
   for (const auto& change : changes) {
@@ -286,12 +293,12 @@ TEST_F(ErrorsTest, V8_EffectiveHoldsEveryFieldAndEachSetValueIsEqualOrRefusedByN
        },
        false},
       {"sentence", [](auto* c) { c->mutable_sentence(); }, true},
-      {"adaptive", [](auto* c) { c->mutable_adaptive()->set_min_words(2); }, false},
-      {"local_agreement", [](auto* c) { c->mutable_local_agreement(); }, false},
+      {"adaptive", [](auto* c) { c->mutable_adaptive()->set_min_words(2); }, true},
+      {"local_agreement", [](auto* c) { c->mutable_local_agreement()->set_step_words(2); }, true},
       {"align_att", [](auto* c) { c->mutable_align_att(); }, false},
       {"segment_mode", [](auto* c) { c->set_segment_mode(v1::SEGMENT_CLIENT); }, true},
       {"max_lag_ms", [](auto* c) { c->set_max_lag_ms(100); }, false},
-      {"max_lag_words", [](auto* c) { c->set_max_lag_words(4); }, false},
+      {"max_lag_words", [](auto* c) { c->set_max_lag_words(4); }, true},
       {"output.transcript", [](auto* c) { c->mutable_output()->set_transcript(true); }, false},
       {"output.word_stamps", [](auto* c) { c->mutable_output()->set_word_stamps(true); }, true},
       {"output.unstable_tail", [](auto* c) { c->mutable_output()->set_unstable_tail(true); }, true},

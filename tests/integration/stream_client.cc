@@ -11,6 +11,7 @@
 #include "base/strings.h"
 #include "gtest/gtest.h"
 #include "proto/google/rpc/error.pb.h"
+#include "server/rpc/policy_message.h"
 
 namespace dragoman::testing {
 
@@ -22,8 +23,10 @@ v1::StreamConfig MakeConfig(const std::string& policy) {
   uint32_t k = 0;
   if (policy == "sentence") {
     config.mutable_sentence();
-  } else if (policy.size() > 7 && absl::SimpleAtoi(policy.substr(7), &k)) {
+  } else if (policy.rfind("wait-k:", 0) == 0 && absl::SimpleAtoi(policy.substr(7), &k)) {
     config.mutable_wait_k()->set_k(k);
+  } else if (!policy.empty()) {
+    server::WritePolicy(policy, &config);
   }
   return config;
 }
