@@ -542,6 +542,19 @@ TEST_F(SessionTest, SaysWhatADrainDidWithIt) {
   EXPECT_EQ(observer_.summary.drain_outcome, "");
 }
 
+TEST_F(SessionTest, ASlotOnItsWayWhenTheDrainBeginsIsToldOfItAtItsStart) {
+  Open();
+  session_->NoticeDraining(seconds(10));
+  EXPECT_THAT(transport_->Kinds(), IsEmpty());
+  Pass(seconds(2));
+
+  session_->OnAdmitted(std::make_unique<SlotLease>(3, [this] { ++released_; }));
+
+  EXPECT_THAT(transport_->Kinds(), ElementsAre("started", "notice"));
+  EXPECT_EQ(transport_->Last<NoticeEvent>()->code, NoticeCode::kDraining);
+  EXPECT_EQ(transport_->Last<NoticeEvent>()->value_ms, 8000u);
+}
+
 TEST_F(SessionTest, CountsForcedEndsOfSegments) {
   Start();
   session_->AppendText("a b c ");
