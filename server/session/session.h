@@ -201,7 +201,7 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   void Handle(const model::SequenceEnded& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // Timers (session_timers.cc).
-  void OnTimer();
+  void OnTimer(TimePoint time);
   void CheckTimers(TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   TimePoint NextDeadline() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool IdleClockRuns() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -279,7 +279,7 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   bool half_closed_before_drain_ ABSL_GUARDED_BY(mu_) = false;
 
   // timers
-  TimePoint armed_ ABSL_GUARDED_BY(mu_) = TimePoint::max();
+  std::optional<DeliveryQueue::TimerId> timer_ ABSL_GUARDED_BY(mu_);  // the only one
   TimePoint last_client_ ABSL_GUARDED_BY(mu_){};
   TimePoint last_event_ ABSL_GUARDED_BY(mu_){};
   bool idle_noticed_ ABSL_GUARDED_BY(mu_) = false;

@@ -293,6 +293,24 @@ TEST_F(SessionTest, ProgressComesAtMostOnceASecondAndOnlyWithNews) {
   EXPECT_EQ(transport_->events.size(), 3u);
 }
 
+TEST_F(SessionTest, HasOneTimerAndNoneAfterItsEnd) {
+  Start();
+  for (uint32_t word = 1; word <= 50; ++word) {
+    session_->AppendText("word ");
+    Pass(milliseconds(700));
+    Emit(Word(" wort", word));
+    EXPECT_LE(delivery_.timers(), 1u);
+  }
+  session_->HalfClose();
+  Pass(seconds(60));
+  EXPECT_EQ(delivery_.timers(), 1u);  // the time limit of the session, hours away
+
+  Emit(model::SequenceEnded{absl::OkStatus()});
+
+  EXPECT_TRUE(transport_->finished);
+  EXPECT_EQ(delivery_.timers(), 0u);
+}
+
 TEST_F(SessionTest, HeartbeatKeepsASilentSession) {
   Start();
   for (int i = 0; i < 20; ++i) {
