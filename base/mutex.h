@@ -37,4 +37,9 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
 // Waits on a Mutex that the caller holds.
 using CondVar = std::condition_variable_any;
 
+// Debian builds Abseil with debug checks: each absl::Mutex of a process (gRPC has thousands) is
+// kept in one graph of lock orders behind one spin lock, and an order that was seen both ways
+// aborts the process. This ends the book-keeping. To be called before gRPC is used.
+void StopAbslLockOrderChecks();
+
 }  // namespace dragoman

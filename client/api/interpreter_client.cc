@@ -26,6 +26,7 @@ std::shared_ptr<grpc::ChannelCredentials> MakeCredentials(const ChannelOptions& 
 
 std::shared_ptr<grpc::Channel> MakeChannel(const ChannelOptions& options,
                                            const Credentials& credentials) {
+  StopAbslLockOrderChecks();
   grpc::ChannelArguments arguments;
   const auto set_ms = [&arguments](const char* name, std::chrono::milliseconds value) {
     arguments.SetInt(name, static_cast<int>(value.count()));

@@ -28,6 +28,8 @@ bool MayResume(const StreamEnd& end, bool first_fault) {
       return true;
     case absl::StatusCode::kOutOfRange:
       return reason == "DURATION_LIMIT";
+    case absl::StatusCode::kDeadlineExceeded:
+      return reason == "CONFIG_TIMEOUT";  // of a session that was to follow
     case absl::StatusCode::kInternal:
     case absl::StatusCode::kUnknown:
       // Without a reason the transport broke.

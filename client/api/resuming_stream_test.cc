@@ -142,6 +142,19 @@ TEST_F(ResumingStreamTest, R25_ABrokenSessionGoesOnElsewhereAndFinalsStay) {
   EXPECT_EQ(stream->resumes(), 1);
 }
 
+TEST_F(ResumingStreamTest, ANextSessionWhoseConfigCameLateIsTriedAgain) {
+  ScriptedInterpreter broken(DiesInTheSecondSegment);
+  ScriptedInterpreter late([](grpc::ServerContext*, ServerStream*) {
+    return Refusal(grpc::StatusCode::DEADLINE_EXCEEDED, "CONFIG_TIMEOUT", {{"seconds", "10"}});
+  });
+  ScriptedInterpreter good(UpperCaseSession);
+  const auto stream = Start({broken.address(), late.address(), good.address()});
+  const Seen seen = Run(stream.get(), {"One two.", " Three", " four."});
+  EXPECT_EQ(seen.trouble, "");
+  EXPECT_THAT(seen.finals, ElementsAre("ONE TWO.", "THREE FOUR."));
+  EXPECT_TRUE(stream->end().status.ok()) << stream->end().status.ToString();
+}
+
 TEST_F(ResumingStreamTest, MarksWithoutAnAnswerAreSentAgain) {
   ScriptedInterpreter broken(DiesInTheSecondSegment);
   ScriptedInterpreter good(UpperCaseSession);

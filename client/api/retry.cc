@@ -7,6 +7,7 @@ namespace dragoman::client {
 bool IsRetryable(const CallStatus& status) {
   if (status.retry_forbidden) return false;
   if (status.code == absl::StatusCode::kUnavailable) return true;
+  if (status.code == absl::StatusCode::kDeadlineExceeded) return status.reason == "CONFIG_TIMEOUT";
   return status.code == absl::StatusCode::kResourceExhausted && status.retry_delay.has_value();
 }
 

@@ -18,7 +18,8 @@ struct RetryOptions {
   std::chrono::milliseconds max_server_wait{60000};
 };
 
-// True for a status that another try may cure: UNAVAILABLE, or RESOURCE_EXHAUSTED with RetryInfo.
+// True for a status that another try may cure: UNAVAILABLE, RESOURCE_EXHAUSTED with RetryInfo, or a
+// config that did not reach the server in time.
 // Never for bad requests, credentials or missing features.
 bool IsRetryable(const CallStatus& status);
 

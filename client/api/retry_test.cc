@@ -97,6 +97,11 @@ TEST(RetryTest, TriesAgainOnlyWhereThatCanHelp) {
   EXPECT_TRUE(IsRetryable(Unavailable()));
   EXPECT_FALSE(IsRetryable(exhausted));
   EXPECT_TRUE(IsRetryable(exhausted_with_delay));
+  CallStatus late;
+  late.code = absl::StatusCode::kDeadlineExceeded;
+  EXPECT_FALSE(IsRetryable(late));
+  late.reason = "CONFIG_TIMEOUT";
+  EXPECT_TRUE(IsRetryable(late));
   for (const absl::StatusCode code :
        {absl::StatusCode::kOk, absl::StatusCode::kInvalidArgument,
         absl::StatusCode::kUnauthenticated, absl::StatusCode::kPermissionDenied,

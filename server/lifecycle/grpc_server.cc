@@ -74,6 +74,7 @@ GrpcServer::GrpcServer(const GrpcServerOptions& options, std::unique_ptr<grpc::S
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
     const GrpcServerOptions& options, std::unique_ptr<grpc::Service> service, Clock* clock,
     std::function<void(AcceptLoop::Refusal)> on_refused) {
+  StopAbslLockOrderChecks();
   std::unique_ptr<GrpcServer> result(new GrpcServer(options, std::move(service)));
   DRAGOMAN_ASSIGN_OR_RETURN(result->listener_,
                             AcceptLoop::Listen(options.accept, clock, std::move(on_refused)));

@@ -24,15 +24,29 @@ void DeliveryQueue::Call(std::function<void()> function) {
   wake_.notify_one();
 }
 
-void DeliveryQueue::CallAt(TimePoint time, std::function<void()> function) {
+DeliveryQueue::TimerId DeliveryQueue::CallAt(TimePoint time, std::function<void()> function) {
+  TimerId timer;
   bool wake = false;
   {
     const MutexLock lock(&mu_);
-    wake = timers_.empty() || time < timers_.begin()->first;
-    timers_.emplace(time, std::move(function));
+    timer = {time, ++last_timer_};
+    wake = timers_.empty() || time < timers_.begin()->first.first;
+    timers_.emplace(timer, std::move(function));
     earlier_timer_ = earlier_timer_ || wake;
   }
   if (wake) wake_.notify_one();
+  return timer;
+}
+
+void DeliveryQueue::Drop(const TimerId& timer) {
+  std::map<TimerId, std::function<void()>>::node_type dropped;  // dies outside the lock
+  const MutexLock lock(&mu_);
+  dropped = timers_.extract(timer);
+}
+
+size_t DeliveryQueue::timers() const {
+  const MutexLock lock(&mu_);
+  return timers_.size();
 }
 
 void DeliveryQueue::Start() {
@@ -55,7 +69,7 @@ std::vector<DeliveryQueue::Item> DeliveryQueue::TakeDue() {
   std::vector<Item> items;
   items.swap(items_);
   const TimePoint now = clock_->Now();
-  while (!timers_.empty() && timers_.begin()->first <= now) {
+  while (!timers_.empty() && timers_.begin()->first.first <= now) {
     items.emplace_back().function = std::move(timers_.begin()->second);
     timers_.erase(timers_.begin());
   }
@@ -93,7 +107,7 @@ void DeliveryQueue::Run() {
     std::vector<Item> items;
     {
       const MutexLock lock(&mu_);
-      const TimePoint deadline = timers_.empty() ? TimePoint::max() : timers_.begin()->first;
+      const TimePoint deadline = timers_.empty() ? TimePoint::max() : timers_.begin()->first.first;
       clock_->WaitUntil(&mu_, &wake_, deadline,
                         [this] { return stopping_ || earlier_timer_ || !items_.empty(); });
       earlier_timer_ = false;

@@ -5,11 +5,13 @@
 // Thread-safe. Calls into targets and functions happen on the delivery thread without a lock.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -35,8 +37,13 @@ class DeliveryQueue {
   // Called on the engine thread: push and notify.
   void Post(std::shared_ptr<DeliveryTarget> target, model::SequenceEvent event);
   void Call(std::function<void()> function);
-  // Runs `function` at `time` or soon after. There is no cancelling: the function checks.
-  void CallAt(TimePoint time, std::function<void()> function);
+  using TimerId = std::pair<TimePoint, uint64_t>;
+  // Runs `function` at `time` or soon after.
+  TimerId CallAt(TimePoint time, std::function<void()> function);
+  // Takes a timer back. One that is already on its way is not stopped: its function checks.
+  void Drop(const TimerId& timer);
+  // Timers that wait for their time.
+  size_t timers() const;
 
   void Start();
   // Runs what is queued, drops timers, joins. Nothing posted later is run.
@@ -59,10 +66,11 @@ class DeliveryQueue {
 
   Clock* const clock_;
   std::thread thread_;
-  Mutex mu_;
+  mutable Mutex mu_;
   CondVar wake_;
   std::vector<Item> items_ ABSL_GUARDED_BY(mu_);
-  std::multimap<TimePoint, std::function<void()>> timers_ ABSL_GUARDED_BY(mu_);
+  std::map<TimerId, std::function<void()>> timers_ ABSL_GUARDED_BY(mu_);
+  uint64_t last_timer_ ABSL_GUARDED_BY(mu_) = 0;
   bool earlier_timer_ ABSL_GUARDED_BY(mu_) = false;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
 };

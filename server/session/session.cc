@@ -156,6 +156,7 @@ void Session::OnAdmitted(std::unique_ptr<SlotLease> lease) {
   started.queue_wait_ms = usage_.queue_wait_ms;
   started.effective = config_;
   Push(std::move(started));
+  if (drain_end_.has_value()) TellOfDrain(*drain_end_ - now);
 }
 
 void Session::OnQueued(QueuePlace place) {
@@ -537,7 +538,14 @@ void Session::UpdatePause() {
 
 void Session::NoticeDraining(Duration left) {
   const Scope scope(this);
-  if (state_ == SessionState::kWaiting || state_ == SessionState::kQueued) return;
+  if (state_ == SessionState::kWaiting || state_ == SessionState::kQueued) {
+    drain_end_ = parts_.clock->Now() + left;  // a slot given before the drain may be on its way
+    return;
+  }
+  TellOfDrain(left);
+}
+
+void Session::TellOfDrain(Duration left) {
   if (!drain_noticed_) half_closed_before_drain_ = half_closed_;
   drain_noticed_ = true;
   if (state_ != SessionState::kActive) return;

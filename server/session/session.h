@@ -179,6 +179,7 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   void EndEngineSegment(std::optional<uint32_t> client_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CheckEngine(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CloseLocked(EndReason end, ServerError error) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void TellOfDrain(Duration left) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndShare() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void LeaveQueue(std::string_view outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndEngineSide() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -200,7 +201,7 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   void Handle(const model::SequenceEnded& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // Timers (session_timers.cc).
-  void OnTimer();
+  void OnTimer(TimePoint time);
   void CheckTimers(TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   TimePoint NextDeadline() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool IdleClockRuns() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -273,11 +274,12 @@ class Session final : public DeliveryTarget, public std::enable_shared_from_this
   bool abandoned_ ABSL_GUARDED_BY(mu_) = false;  // finish now, whatever waits in the outbox
   bool transport_done_ ABSL_GUARDED_BY(mu_) = false;
   bool settled_ ABSL_GUARDED_BY(mu_) = false;
+  std::optional<TimePoint> drain_end_ ABSL_GUARDED_BY(mu_);  // to be told once it has started
   bool drain_noticed_ ABSL_GUARDED_BY(mu_) = false;
   bool half_closed_before_drain_ ABSL_GUARDED_BY(mu_) = false;
 
   // timers
-  TimePoint armed_ ABSL_GUARDED_BY(mu_) = TimePoint::max();
+  std::optional<DeliveryQueue::TimerId> timer_ ABSL_GUARDED_BY(mu_);  // the only one
   TimePoint last_client_ ABSL_GUARDED_BY(mu_){};
   TimePoint last_event_ ABSL_GUARDED_BY(mu_){};
   bool idle_noticed_ ABSL_GUARDED_BY(mu_) = false;

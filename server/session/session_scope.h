@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -17,18 +18,11 @@ class ABSL_SCOPED_LOCKABLE Session::Scope {
     session_->mu_.Lock();
   }
   ~Scope() ABSL_UNLOCK_FUNCTION() {
-    const TimePoint next = session_->NextDeadline();
-    const bool arm = next < session_->armed_;
-    if (arm) session_->armed_ = next;
+    ArmTimer();
     std::vector<std::function<void()>> deferred = std::exchange(session_->deferred_, {});
     const std::vector<TraceSpan> spans = std::exchange(session_->ended_spans_, {});
     const bool wake = std::exchange(session_->wake_, false);
     session_->mu_.Unlock();
-    if (arm) {
-      session_->parts_.delivery->CallAt(next, [weak = session_->weak_from_this()] {
-        if (const auto session = weak.lock()) session->OnTimer();
-      });
-    }
     for (const TraceSpan& span : spans) session_->parts_.traces->OnSpan(span);
     if (wake) {
       if (const auto transport = session_->transport_.lock()) transport->Wake();
@@ -39,6 +33,20 @@ class ABSL_SCOPED_LOCKABLE Session::Scope {
   Scope& operator=(const Scope&) = delete;
 
  private:
+  // A timer that comes too early does no harm: it looks and is armed again.
+  void ArmTimer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(session_->mu_) {
+    std::optional<DeliveryQueue::TimerId>& timer = session_->timer_;
+    DeliveryQueue* const delivery = session_->parts_.delivery;
+    const TimePoint next = session_->NextDeadline();
+    const bool nearer = next < (timer.has_value() ? timer->first : TimePoint::max());
+    if (!nearer && !session_->settled_) return;
+    if (timer.has_value()) delivery->Drop(*std::exchange(timer, std::nullopt));
+    if (!nearer) return;
+    timer = delivery->CallAt(next, [weak = session_->weak_from_this(), next] {
+      if (const auto session = weak.lock()) session->OnTimer(next);
+    });
+  }
+
   Session* const session_;
 };
 

@@ -293,6 +293,24 @@ TEST_F(SessionTest, ProgressComesAtMostOnceASecondAndOnlyWithNews) {
   EXPECT_EQ(transport_->events.size(), 3u);
 }
 
+TEST_F(SessionTest, HasOneTimerAndNoneAfterItsEnd) {
+  Start();
+  for (uint32_t word = 1; word <= 50; ++word) {
+    session_->AppendText("word ");
+    Pass(milliseconds(700));
+    Emit(Word(" wort", word));
+    EXPECT_LE(delivery_.timers(), 1u);
+  }
+  session_->HalfClose();
+  Pass(seconds(60));
+  EXPECT_EQ(delivery_.timers(), 1u);  // the time limit of the session, hours away
+
+  Emit(model::SequenceEnded{absl::OkStatus()});
+
+  EXPECT_TRUE(transport_->finished);
+  EXPECT_EQ(delivery_.timers(), 0u);
+}
+
 TEST_F(SessionTest, HeartbeatKeepsASilentSession) {
   Start();
   for (int i = 0; i < 20; ++i) {
@@ -540,6 +558,19 @@ TEST_F(SessionTest, SaysWhatADrainDidWithIt) {
   session_->HalfClose();
   Emit(model::SequenceEnded{absl::OkStatus()});
   EXPECT_EQ(observer_.summary.drain_outcome, "");
+}
+
+TEST_F(SessionTest, ASlotOnItsWayWhenTheDrainBeginsIsToldOfItAtItsStart) {
+  Open();
+  session_->NoticeDraining(seconds(10));
+  EXPECT_THAT(transport_->Kinds(), IsEmpty());
+  Pass(seconds(2));
+
+  session_->OnAdmitted(std::make_unique<SlotLease>(3, [this] { ++released_; }));
+
+  EXPECT_THAT(transport_->Kinds(), ElementsAre("started", "notice"));
+  EXPECT_EQ(transport_->Last<NoticeEvent>()->code, NoticeCode::kDraining);
+  EXPECT_EQ(transport_->Last<NoticeEvent>()->value_ms, 8000u);
 }
 
 TEST_F(SessionTest, CountsForcedEndsOfSegments) {

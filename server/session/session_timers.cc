@@ -60,9 +60,10 @@ TimePoint Session::NextDeadline() const {
   return next;
 }
 
-void Session::OnTimer() {
+void Session::OnTimer(TimePoint time) {
   const Scope scope(this);
-  armed_ = TimePoint::max();
+  if (!timer_.has_value() || timer_->first != time) return;  // a nearer one took its place
+  timer_.reset();
   CheckTimers(parts_.clock->Now());
 }
 

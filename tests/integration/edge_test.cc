@@ -13,6 +13,7 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <iostream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -36,6 +37,13 @@ using std::chrono::seconds;
 using Steady = std::chrono::steady_clock;
 
 bool IsStarted(const v1::StreamEvent& event) { return event.has_started(); }
+
+// Under ThreadSanitizer the library of the transport is slowed down much more than our own code.
+#if defined(__SANITIZE_THREAD__)
+constexpr bool kLagIsMeasured = false;
+#else
+constexpr bool kLagIsMeasured = true;
+#endif
 
 // A TCP connection that speaks no gRPC.
 class Socket {
@@ -168,6 +176,33 @@ void ExpectServes(TestServer* server) {
   EXPECT_TRUE(result.status.ok()) << result.status.error_message();
 }
 
+// How long a neighbour waits from a sentence to its final: the 95th percentile over sessions that
+// speak one sentence after the other.
+milliseconds LagP95(v1::Interpreter::Stub* stub) {
+  constexpr size_t kNeighbours = 8;
+  constexpr int kSentences = 40;
+  Mutex mu;
+  std::vector<Steady::duration> lags;
+  RunParallel(kNeighbours, kNeighbours, [&](size_t) {
+    StreamClient client(stub, MakeConfig("wait-k:1"));
+    client.ReadUntil(IsStarted);
+    for (int i = 0; i < kSentences; ++i) {
+      const auto begin = Steady::now();
+      client.Text("A sentence beside it. ");
+      client.ReadUntil([](const v1::StreamEvent& event) { return event.has_segment_final(); });
+      const MutexLock lock(&mu);
+      lags.push_back(Steady::now() - begin);
+    }
+    client.HalfClose();
+    const grpc::Status status = client.Finish();
+    EXPECT_TRUE(status.ok()) << status.error_code() << " " << status.error_message();
+  });
+  std::sort(lags.begin(), lags.end());
+  const auto p95 = std::chrono::duration_cast<milliseconds>(lags[lags.size() * 95 / 100]);
+  std::cerr << "neighbours wait " << p95.count() << " ms (p95)\n";
+  return p95;
+}
+
 // Shortened: 400 connections against a limit that leaves room for about 60. The limit of this whole
 // process is lowered, which is what the server sees.
 TEST(EdgeTest, R26_DescriptorsRunOutAndTheServerServesAgain) {
@@ -227,17 +262,20 @@ TEST(EdgeTest, ConnectionsOfOneAddressAreBoundedAndTheProbeStillGetsThrough) {
 TEST(EdgeTest, R27_AFloodOfResetStreamsLeavesNothingAndDisturbsNobody) {
   TestServer server;
   const auto stub = server.NewStub();
-  StreamClient beside(stub.get(), MakeConfig("wait-k:1"));
-  beside.ReadUntil(IsStarted);
+  const milliseconds alone = LagP95(stub.get());
   const auto flood_stub = server.NewStub();
-  RunParallel(4000, 8, [&](size_t) {
-    StreamClient client(flood_stub.get());
-    client.Cancel();
-    client.Finish();
+  std::thread flood([&] {
+    RunParallel(4000, 8, [&](size_t) {
+      StreamClient client(flood_stub.get());
+      client.Cancel();
+      client.Finish();
+    });
   });
-  beside.Text("Still here after the flood. ");
-  beside.HalfClose();
-  EXPECT_TRUE(beside.Finish().ok());
+  const milliseconds beside = LagP95(stub.get());
+  flood.join();
+  if (kLagIsMeasured) {
+    EXPECT_LE(beside, alone * 5 + milliseconds(200));
+  }
   server.ExpectConsistentAtRest();
 }
 
@@ -392,6 +430,8 @@ TEST(EdgeTest, R17_ReadersThatNeverReadCostOnlyTheirOwnQueues) {
   TestServerOptions options;
   options.config.slots = 16;
   TestServer server(options);
+  const auto normal_stub = server.NewStub();
+  const milliseconds alone = LagP95(normal_stub.get());
   const auto stub = server.NewStub();
   v1::StreamConfig config = MakeConfig("wait-k:1");
   config.mutable_output()->set_word_stamps(true);
@@ -405,13 +445,11 @@ TEST(EdgeTest, R17_ReadersThatNeverReadCostOnlyTheirOwnQueues) {
       }
     });
   }
-  const auto normal_stub = server.NewStub();
-  RunParallel(64, 8, [&](size_t) {
-    EXPECT_TRUE(RunSession(normal_stub.get(), MakeConfig("wait-k:1"),
-                           {TextRequest("A sentence beside it. ")})
-                    .status.ok());
-  });
   while (server.Metric("dragoman_streams", "state=\"paused\"") < 8) std::this_thread::yield();
+  const milliseconds beside = LagP95(normal_stub.get());
+  if (kLagIsMeasured) {
+    EXPECT_LE(beside, alone * 3 + milliseconds(30));
+  }
   for (StreamClient& client : silent) client.Cancel();
   for (std::thread& writer : writers) writer.join();
   for (StreamClient& client : silent) client.Finish();

@@ -113,21 +113,20 @@ class Speaker {
 };
 
 // What a speaker gets when nothing happens.
-std::vector<std::string> Undisturbed(size_t number, size_t sentences) {
-  TestServer server;
+std::vector<std::string> Undisturbed(const TestServer& server, size_t number, size_t sentences) {
   const auto stub = server.NewStub();
   std::vector<v1::StreamRequest> requests;
   for (size_t i = 0; i < sentences; ++i) requests.push_back(TextRequest(Sentence(number, i)));
   return RunSession(stub.get(), MakeConfig("wait-k:2"), requests).finals();
 }
 
-void ExpectWhole(const Speaker& speaker, size_t number) {
+void ExpectWhole(const Speaker& speaker, size_t number, const TestServer& server) {
   EXPECT_TRUE(speaker.end().status.ok()) << number << ": " << speaker.end().status.ToString();
   EXPECT_EQ(speaker.end().broken_invariant.value_or(""), "");
   size_t bytes = 0;
   for (size_t i = 0; i < speaker.finals().size(); ++i) bytes += Sentence(number, i).size();
   EXPECT_EQ(speaker.translated_bytes(), bytes) << "source words were lost";
-  EXPECT_EQ(speaker.finals(), Undisturbed(number, speaker.finals().size())) << number;
+  EXPECT_EQ(speaker.finals(), Undisturbed(server, number, speaker.finals().size())) << number;
 }
 
 // Shortened: 24 sessions instead of 64.
@@ -157,9 +156,10 @@ TEST(ResumeTest, R22_SigtermUnderLiveSessionsLosesNothingAndCutsNobody) {
   sigterm.join();
   EXPECT_EQ(cut, 0u);
   int moved = 0;
+  const TestServer undisturbed;
   for (size_t i = 0; i < kSessions; ++i) {
     moved += speakers[i]->resumes();
-    ExpectWhole(*speakers[i], i);
+    ExpectWhole(*speakers[i], i, undisturbed);
   }
   EXPECT_GT(moved, 0);
 }
@@ -219,7 +219,8 @@ TEST(ResumeTest, R24_ARollingRestartOfThreeReplicasIsSeenByNobody) {
   });
   restarts.join();
   EXPECT_EQ(cut, 0u);
-  for (size_t i = 0; i < kSpeakers; ++i) ExpectWhole(*speakers[i], i);
+  const TestServer undisturbed;
+  for (size_t i = 0; i < kSpeakers; ++i) ExpectWhole(*speakers[i], i, undisturbed);
 }
 
 }  // namespace
