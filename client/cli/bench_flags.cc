@@ -1,5 +1,9 @@
 #include "client/cli/bench_flags.h"
 
+#include <string>
+
+#include "client/cli/translate_options.h"
+
 namespace dragoman::client {
 namespace {
 

@@ -80,6 +80,27 @@ TEST(GreedySamplerTest, TiesGoToTheLowestId) {
   EXPECT_EQ(sampler.Select(logits, kEnd, true).value(), kEnd);
 }
 
+TEST(GreedySamplerTest, SelectTextNeverEndsTheTarget) {
+  const GreedySampler sampler(MakeTraits(64));
+  std::vector<float> logits(64, 0.0f);
+  logits[kEnd] = 9.0f;
+  logits[10] = 5.0f;  // continues a word
+  logits[12] = 4.0f;  // starts a word
+  EXPECT_EQ(sampler.SelectText(logits, kEnd, false).value(), 10);
+  EXPECT_EQ(sampler.SelectText(logits, kEnd, true).value(), 12);
+  logits[40] = 5.0f;
+  EXPECT_EQ(sampler.SelectText(logits, kEnd, false).value(), 10);
+  logits[50] = std::nanf("");
+  EXPECT_EQ(sampler.SelectText(logits, kEnd, false).status().code(), absl::StatusCode::kInternal);
+}
+
+TEST(GreedySamplerTest, ProbabilityIsThatOfSoftmax) {
+  const std::vector<float> logits = {1000.0f, 1000.0f + std::log(3.0f), -1000.0f};
+  EXPECT_NEAR(GreedySampler::Probability(logits, 0), 0.25f, 1e-4);
+  EXPECT_NEAR(GreedySampler::Probability(logits, 1), 0.75f, 1e-4);
+  EXPECT_EQ(GreedySampler::Probability(logits, 2), 0.0f);
+}
+
 TEST(GreedySamplerTest, RefusesARowWithAnyLogitThatIsNotFinite) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const GreedySampler sampler(MakeTraits(67));
