@@ -137,7 +137,8 @@ void AddBenchEngineCommand(CLI::App* app, CommandBody* body) {
   CLI::App* command = app->add_subcommand(
       "bench-engine", "What scheduling, sampling and policies cost beside the backbone");
   AddSubjectFlags(command, &flags->subject);
-  command->add_option("--policy", flags->policy, std::string(KnownPolicies()))->capture_default_str();
+  command->add_option("--policy", flags->policy, std::string(KnownPolicies()))
+      ->capture_default_str();
   command->add_option("--streams", flags->streams, "Sequences at once")
       ->capture_default_str()
       ->check(CLI::Range(1, 4096));

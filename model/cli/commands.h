@@ -16,6 +16,7 @@ using CommandBody = std::function<absl::Status()>;
 void AddPrepareCommand(CLI::App* app, CommandBody* body);
 void AddTrainCommand(CLI::App* app, CommandBody* body);
 void AddEvaluateCommand(CLI::App* app, CommandBody* body);
+void AddPlotCommand(CLI::App* app, CommandBody* body);
 void AddScoreCommand(CLI::App* app, CommandBody* body);
 void AddInspectCommand(CLI::App* app, CommandBody* body);
 void AddImportRouterCommand(CLI::App* app, CommandBody* body);

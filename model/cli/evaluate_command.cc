@@ -142,7 +142,8 @@ void AddEvaluateCommand(CLI::App* app, CommandBody* body) {
   command->add_option("--reference", flags->reference, "Reference lines");
   command->add_option("--pairs", flags->pairs, "Instead of both: .tsv or .jsonl pairs, also .xz");
   command->add_option("--target", flags->target, "Target language")->required();
-  command->add_option("--policy", flags->policy, std::string(KnownPolicies()))->capture_default_str();
+  command->add_option("--policy", flags->policy, std::string(KnownPolicies()))
+      ->capture_default_str();
   command
       ->add_option("--segments", flags->segments, "line: one segment a line; auto: as the server")
       ->capture_default_str()
