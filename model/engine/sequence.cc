@@ -474,7 +474,9 @@ bool Sequence::TakeDraftToken(TokenId token, std::span<const float> logits) {
   if (static_cast<int64_t>(draft_.tokens.size()) >= rule.max_tokens) return EndDraft(end, logits);
   const TargetGuard guard = EndingGuard(token);
   if (guard != TargetGuard::kNone) {
+    // A forced end of the target, which closes the word.
     FireGuard(guard);
+    if (ends.empty() || ends.back() < draft_.tokens.size()) ends.push_back(draft_.tokens.size());
     return EndDraft(end, logits);
   }
   LowerConfidence(token, logits);
