@@ -21,8 +21,7 @@ absl::Status RunPlot(const PlotFlags& flags) {
   std::vector<LagPoint> points;
   for (const std::string& file : flags.results) {
     DRAGOMAN_ASSIGN_OR_RETURN(const std::string text, ReadFile(file));
-    DRAGOMAN_ASSIGN_OR_RETURN(const std::vector<LagPoint> read,
-                              ReadLagPoints(file, text, measure));
+    DRAGOMAN_ASSIGN_OR_RETURN(const std::vector<LagPoint> read, ReadLagPoints(file, text, measure));
     points.insert(points.end(), read.begin(), read.end());
   }
   DRAGOMAN_ASSIGN_OR_RETURN(const std::string svg, DrawLagPlot(points, measure, flags.title));

@@ -156,31 +156,31 @@ class Sequence {
   int32_t cached_target_ = 0;
 
   // Of the open segment. Names in brackets are those of streaming.md section 6.
-  bool in_segment_ = false;
   SegmentSource source_;
+  int64_t next_word_ = 1;  // j
   int32_t encoded_units_ = 0;
-  int32_t visible_ = 0;          // c
-  int64_t next_word_ = 1;        // j
-  bool open_ = false;            // word j has tokens
-  bool need_read_ = false;       // need
-  bool boundary_lock_ = false;   // lock
-  bool must_write_ = false;      // the lag has reached its bound
-  bool forced_ = false;          // word j is written because of it
-  bool blocked_ = false;         // READ asked for, but there is no such unit
+  int32_t visible_ = 0;        // c
+  int32_t draft_visible_ = 0;  // c of the last draft
+  uint32_t fired_guards_ = 0;  // bit per TargetGuard
+  bool in_segment_ = false;
+  bool open_ = false;           // word j has tokens
+  bool need_read_ = false;      // need
+  bool boundary_lock_ = false;  // lock
+  bool must_write_ = false;     // the lag has reached its bound
+  bool forced_ = false;         // word j is written because of it
+  bool blocked_ = false;        // READ asked for, but there is no such unit
+  // While drafting, target_ ends with the tokens of the draft and word_ holds those of its last
+  // word.
+  bool drafting_ = false;
+  bool draft_lock_ = false;      // boundary_lock_ when the draft began
   std::vector<TokenId> target_;  // y_1..y_m; the last one may not have been fed yet
   std::vector<TokenId> word_;    // tokens of word j
-  // Of policies that draft. While drafting, target_ ends with the tokens of the draft and word_
-  // holds those of its last word.
-  bool drafting_ = false;
-  bool draft_lock_ = false;    // boundary_lock_ when it began
-  Draft draft_;                // its tokens are filled in at the end
-  int32_t draft_visible_ = 0;  // c of the last draft
+  Draft draft_;
   std::vector<Draft> drafts_;  // former ones of the same committed text, and the newest
   // Tokens that target_ is likely to go on with. Their rows are fed behind the chain; rows beyond
   // the chain in the cache are theirs.
   std::vector<TokenId> guess_;
-  uint32_t fired_guards_ = 0;  // bit per TargetGuard
-  SegmentClosed counters_;     // decode_rows and so on
+  SegmentClosed counters_;  // decode_rows and so on
 };
 
 }  // namespace dragoman::model

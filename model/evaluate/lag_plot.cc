@@ -64,13 +64,17 @@ struct Axis {
 
 void DrawTicks(const Axis& x, const Axis& y, std::string* svg) {
   const double x_step = TickStep(x.high - x.low), y_step = TickStep(y.high - y.low);
-  for (double v = std::ceil(x.low / x_step) * x_step; v <= x.high; v += x_step) {
+  for (auto i = std::lround(std::ceil(x.low / x_step));
+       i <= std::lround(std::floor(x.high / x_step)); ++i) {
+    const double v = static_cast<double>(i) * x_step;
     absl::StrAppendFormat(svg,
                           "<line x1='%.1f' y1='%.1f' x2='%.1f' y2='%.1f' stroke='#ddd'/>"
                           "<text x='%.1f' y='%.1f' text-anchor='middle'>%g</text>\n",
                           x.At(v), y.begin, x.At(v), y.end, x.At(v), y.begin + 15, v);
   }
-  for (double v = std::ceil(y.low / y_step) * y_step; v <= y.high; v += y_step) {
+  for (auto i = std::lround(std::ceil(y.low / y_step));
+       i <= std::lround(std::floor(y.high / y_step)); ++i) {
+    const double v = static_cast<double>(i) * y_step;
     absl::StrAppendFormat(svg,
                           "<line x1='%.1f' y1='%.1f' x2='%.1f' y2='%.1f' stroke='#ddd'/>"
                           "<text x='%.1f' y='%.1f' text-anchor='end'>%g</text>\n",
@@ -92,7 +96,8 @@ void DrawSeries(const std::vector<LagPoint>& points, const char* colour, const A
     absl::StrAppendFormat(svg, "<polyline points='%s' fill='none' stroke='%s'/>\n", line, colour);
   }
   for (const LagPoint& point : points) {
-    absl::StrAppendFormat(svg, "<circle cx='%.1f' cy='%.1f' r='3' fill='%s'><title>%s</title></circle>",
+    absl::StrAppendFormat(svg,
+                          "<circle cx='%.1f' cy='%.1f' r='3' fill='%s'><title>%s</title></circle>",
                           x.At(point.lag), y.At(point.bleu), colour,
                           Escape(absl::StrFormat("%s: BLEU %.2f at %.2f words", point.policy,
                                                  point.bleu, point.lag)));
@@ -119,8 +124,8 @@ absl::StatusOr<std::vector<LagPoint>> ReadLagPoints(const std::string& file,
     DRAGOMAN_ASSIGN_OR_RETURN(point.target_language, GetString(*object, "target_language", file));
     DRAGOMAN_ASSIGN_OR_RETURN(point.policy, GetString(*object, "policy", file));
     DRAGOMAN_ASSIGN_OR_RETURN(point.bleu, GetDouble(*object, "bleu", file));
-    DRAGOMAN_ASSIGN_OR_RETURN(
-        point.lag, GetDouble(*object, measure == LagMeasure::kAl ? "al" : "laal", file));
+    DRAGOMAN_ASSIGN_OR_RETURN(point.lag,
+                              GetDouble(*object, measure == LagMeasure::kAl ? "al" : "laal", file));
     points.push_back(std::move(point));
   }
   if (points.empty()) {

@@ -18,9 +18,8 @@ std::string Result(const std::string& policy, double bleu, double al, double laa
 }
 
 TEST(LagPlotTest, ReadsObjectsOneAfterAnother) {
-  const auto points =
-      ReadLagPoints("f.json", Result("wait-k:3", 20.5, 2, 3) + Result("sentence", 30, 6, 6.5),
-                    LagMeasure::kLaal);
+  const auto points = ReadLagPoints(
+      "f.json", Result("wait-k:3", 20.5, 2, 3) + Result("sentence", 30, 6, 6.5), LagMeasure::kLaal);
   ASSERT_TRUE(points.ok()) << points.status();
   ASSERT_EQ(points->size(), 2u);
   EXPECT_EQ((*points)[0].policy, "wait-k:3");
@@ -34,10 +33,8 @@ TEST(LagPlotTest, NamesTheFileAndTheFieldThatIsMissing) {
   for (const auto& [text, field] : std::vector<std::pair<std::string, std::string>>{
            {R"({"target_language": "de", "policy": "sentence", "bleu": 1, "laal": 1})", "model"},
            {R"({"model": "m", "target_language": "de", "policy": 3, "bleu": 1})", "policy"},
-           {R"({"model": "m", "target_language": "de", "policy": "sentence", "laal": 1})",
-            "bleu"},
-           {R"({"model": "m", "target_language": "de", "policy": "sentence", "bleu": 1})",
-            "laal"},
+           {R"({"model": "m", "target_language": "de", "policy": "sentence", "laal": 1})", "bleu"},
+           {R"({"model": "m", "target_language": "de", "policy": "sentence", "bleu": 1})", "laal"},
            {"{]}", "f.json"},
            {"", "holds no JSON"}}) {
     const auto points = ReadLagPoints("f.json", text, LagMeasure::kLaal);

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <vector>
 
-#include "ATen/Parallel.h"
 #include "model/torch/fused_loops.h"
 #include "torch/torch.h"
 
