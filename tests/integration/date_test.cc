@@ -1,5 +1,6 @@
 // R30: the date of the machine jumps by a day, forth and back, and no time limit notices; only what
-// is written with a date does. The date of this whole process is moved (tests/support/moved_date.h).
+// is written with a date does. The date of this whole process is moved
+// (tests/support/moved_date.h).
 #include <unistd.h>
 
 #include <chrono>
@@ -84,8 +85,8 @@ TEST_F(DateTest, TheDateOfTheProcessMovesAndSteadyTimeDoesNot) {
   EXPECT_LE(Steady::now() - steady, seconds(10));
 }
 
-// Timers inside gRPC wait until a date. Forth they hold; back they stop until the date has caught up
-// (1.51), also for the tests after this one, and only our own limits end a stream.
+// Timers inside gRPC wait until a date. Forth they hold; back they stop until the date has caught
+// up (1.51), also for the tests after this one, and only our own limits end a stream.
 TEST_F(DateTest, R30_ADeadlineOfAClientHoldsWhenTheDateGoesForth) {
   TestServer server;
   const auto stub = server.NewStub();
@@ -167,8 +168,8 @@ TEST_F(DateTest, R30_ADrainLastsAsLongWhenTheDateJumps) {
 
 TEST_F(DateTest, R30_ATokenEndsOnItsDateAndIsGoodAgainWhenTheDateGoesBack) {
   const std::string path = absl::StrCat(::testing::TempDir(), "/date_", getpid());
-  const std::string tomorrow = absl::StrCat("sha256:", Sha256Hex("a"), " a translate default ",
-                                            DateIn(hours(24)), " -\n");
+  const std::string tomorrow =
+      absl::StrCat("sha256:", Sha256Hex("a"), " a translate default ", DateIn(hours(24)), " -\n");
   ASSERT_TRUE(WriteFileAtomically(path, tomorrow).ok());
   TestServerOptions options;
   options.config.token_file = path;

@@ -87,8 +87,7 @@ __attribute__((visibility("default"))) long syscall(long number, ...) noexcept {
     const int64_t left = end - dragoman::testing::MovedNow();
     const int64_t slice = std::clamp<int64_t>(left, 0, dragoman::testing::kSliceNanos);
     const timespec wait{0, static_cast<long>(slice)};
-    const long result =
-        real(number, a[0], relative, a[2], reinterpret_cast<long>(&wait), 0, 0);
+    const long result = real(number, a[0], relative, a[2], reinterpret_cast<long>(&wait), 0, 0);
     if (result == 0 || errno != ETIMEDOUT || left <= dragoman::testing::kSliceNanos) return result;
   }
 }
