@@ -11,7 +11,8 @@ label=${2:-}
 scripts/bootstrap.sh
 scripts/build.sh "$preset"
 
-# Has an effect under the tsan preset only.
+# These have an effect under the asan and tsan presets only.
+export LSAN_OPTIONS="suppressions=$PWD/scripts/lsan.supp ${LSAN_OPTIONS:-}"
 export TSAN_OPTIONS="suppressions=$PWD/scripts/tsan.supp history_size=4 ${TSAN_OPTIONS:-}"
 arguments=(--preset "$preset" --output-on-failure --no-tests=error --parallel "$(nproc)")
 if [[ -n $label ]]; then arguments+=(--label-regex "^$label\$"); fi
