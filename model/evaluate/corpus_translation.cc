@@ -91,8 +91,10 @@ absl::StatusOr<std::vector<TranslatedLine>> TranslateCorpus(
     while (next < lines.size() && open < slots) {
       sinks[next] = std::make_unique<LineSink>(&tokenizer, &results[next], &open);
       DRAGOMAN_ASSIGN_OR_RETURN(const SequenceId id,
-                                engine->Open({options.layout, options.policy, false, false,
-                                              options.routed, options.skip_offset},
+                                engine->Open({.layout = options.layout,
+                                              .policy = options.policy,
+                                              .routed = options.routed,
+                                              .skip_offset = options.skip_offset},
                                              sinks[next].get()));
       ++open;
       std::vector<SourceWord> words = EncodeLine(tokenizer, lines[next], options);
