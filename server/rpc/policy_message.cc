@@ -1,6 +1,5 @@
 #include "server/rpc/policy_message.h"
 
-#include <string_view>
 #include <vector>
 
 #include "absl/strings/numbers.h"
