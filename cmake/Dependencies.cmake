@@ -27,6 +27,14 @@ if(DRAGOMAN_WITH_TORCH)
     ${TORCH_INCLUDE_DIR} ${TORCH_INCLUDE_DIR}/torch/csrc/api/include)
   target_link_libraries(torch_external INTERFACE ${TORCH_LIBRARY} ${TORCH_CPU_LIBRARY}
                                                  ${C10_LIBRARY})
+  # Another libtorch, found through CMAKE_PREFIX_PATH, may have CUDA. Nothing names its symbols, and
+  # its operations register themselves when it is loaded.
+  find_library(TORCH_CUDA_LIBRARY torch_cuda)
+  find_library(C10_CUDA_LIBRARY c10_cuda)
+  if(TORCH_CUDA_LIBRARY AND C10_CUDA_LIBRARY)
+    target_link_libraries(torch_external INTERFACE
+      -Wl,--no-as-needed ${TORCH_CUDA_LIBRARY} ${C10_CUDA_LIBRARY} -Wl,--as-needed)
+  endif()
   add_library(torch::torch ALIAS torch_external)
 endif()
 

@@ -14,12 +14,14 @@ namespace {
 std::atomic<bool> stop_requested{false};
 
 absl::Status RunTrain(const std::string& config_path, const std::string& output,
-                      const std::string& init_from, const std::string& stage, int64_t max_steps,
-                      bool export_only, bool float32) {
+                      const std::string& init_from, const std::string& stage,
+                      const std::string& device, int64_t max_steps, bool export_only,
+                      bool float32) {
   DRAGOMAN_ASSIGN_OR_RETURN(TrainConfig config, ReadTrainConfig(config_path));
   if (!output.empty()) config.output = output;
   if (!init_from.empty()) config.init_from = init_from;
   if (!stage.empty()) config.stage = stage;
+  if (!device.empty()) config.device = device;
   if (max_steps > 0) config.max_steps = max_steps;
   if (export_only) {
     DRAGOMAN_RETURN_IF_ERROR(ExportRun(config, config.output + "/package", !float32));
@@ -42,7 +44,7 @@ void AddTrainCommand(CLI::App* app, CommandBody* body) {
   CLI::App* command = app->add_subcommand(
       "train", "Train from scratch or fine-tune (full or LoRA) as a config file says; resumes");
   struct Flags {
-    std::string config, output, init_from, stage;
+    std::string config, output, init_from, stage, device;
     int64_t max_steps = 0;
     bool export_only = false, float32 = false;
   };
@@ -56,13 +58,14 @@ void AddTrainCommand(CLI::App* app, CommandBody* body) {
       ->add_option("--stage", flags->stage,
                    "sft, router, lora or calibrate, instead of the config's")
       ->check(CLI::IsMember({"sft", "router", "lora", "calibrate"}));
+  command->add_option("--device", flags->device, "cpu, cuda or cuda:N, instead of the config's");
   command->add_option("--max-steps", flags->max_steps, "Steps of the whole run");
   command->add_flag("--export-only", flags->export_only,
                     "Write the package from the newest checkpoints and stop");
   command->add_flag("--float32", flags->float32, "With --export-only: fp32 weights, not bf16");
   command->callback([flags, body] {
     *body = [flags] {
-      return RunTrain(flags->config, flags->output, flags->init_from, flags->stage,
+      return RunTrain(flags->config, flags->output, flags->init_from, flags->stage, flags->device,
                       flags->max_steps, flags->export_only, flags->float32);
     };
   });

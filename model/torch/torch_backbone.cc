@@ -9,6 +9,7 @@
 #include "model/kv_cache/cached_backbone.h"
 #include "model/routing/gates.h"
 #include "model/torch/blas_threads.h"
+#include "model/torch/device.h"
 #include "model/torch/router_tensors.h"
 #include "model/torch/torch_guard.h"
 #include "model/torch/transformer.h"
@@ -326,19 +327,6 @@ class TorchBackbone final : public CachedBackbone {
   std::vector<torch::Tensor> keys_, values_;  // per layer
   std::vector<RowPlacement> placements_;
 };
-
-absl::StatusOr<torch::Device> ParseDevice(const std::string& name) {
-  if (name == "cpu") return torch::Device(torch::kCPU);
-  if (name.rfind("cuda", 0) != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("device \"", name, "\" is unknown; use cpu, cuda or cuda:N"));
-  }
-  if (!torch::cuda::is_available()) {
-    return absl::UnimplementedError(absl::StrCat(
-        "device ", name, ": this libtorch has no CUDA or finds no GPU; use --device cpu"));
-  }
-  return torch::Device(name);
-}
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 
 #include "base/status_macros.h"
 #include "model/api/step_batch.h"
+#include "model/torch/device_ops.h"
 #include "model/torch/fused_ops.h"
 #include "model/torch/torch_guard.h"
 #include "torch/torch.h"
@@ -13,20 +14,19 @@
 namespace dragoman::model {
 namespace {
 
-// Which keys each row does not see: bool [samples, 1, 1, columns, columns].
-torch::Tensor HiddenKeys(const TrainingFormBatch& batch) {
-  const torch::Tensor column = torch::arange(batch.columns, torch::kInt32);
-  const torch::Tensor source = batch.source_ends.view({batch.samples, 1, 1, batch.columns, 1});
-  const torch::Tensor target = batch.target_ends.view({batch.samples, 1, 1, batch.columns, 1});
-  const torch::Tensor seen_source = column < source;
-  const torch::Tensor seen_target =
-      (column >= batch.source_columns) & (column < target + batch.source_columns);
-  return (seen_source | seen_target).logical_not();
+// Which keys each row sees: bool [samples, 1, columns, columns].
+torch::Tensor VisibleKeys(const TrainingFormBatch& batch) {
+  const torch::Tensor column = torch::arange(batch.columns, batch.source_ends.options());
+  const torch::Tensor source = batch.source_ends.view({batch.samples, 1, batch.columns, 1});
+  const torch::Tensor target = batch.target_ends.view({batch.samples, 1, batch.columns, 1});
+  return (column < source) |
+         ((column >= batch.source_columns) & (column < target + batch.source_columns));
 }
 
-torch::Tensor AttendPadded(const ModelConfig& config, const TrainingFormBatch& batch,
-                           const torch::Tensor& hidden_keys, const torch::Tensor& q,
-                           const torch::Tensor& k, const torch::Tensor& v, bool bfloat16) {
+// The reference: fp32 softmax, products of the type of q or of bf16.
+torch::Tensor AttendPlainly(const ModelConfig& config, const TrainingFormBatch& batch,
+                            const torch::Tensor& visible, const torch::Tensor& q,
+                            const torch::Tensor& k, const torch::Tensor& v, bool bfloat16) {
   const int64_t kv_heads = config.num_kv_heads, group = config.num_heads / kv_heads;
   const int64_t samples = batch.samples, columns = batch.columns, head_dim = config.head_dim;
   const torch::Dtype kept = q.scalar_type();
@@ -44,11 +44,11 @@ torch::Tensor AttendPadded(const ModelConfig& config, const TrainingFormBatch& b
         .permute({0, 2, 1, 3})
         .reshape({samples * kv_heads, columns, head_dim});
   };
-  const torch::Tensor scores =
-      torch::bmm(queries, per_head(k).transpose(1, 2))
-          .to(kept)
-          .view({samples, kv_heads, group, columns, columns})
-          .masked_fill(hidden_keys, -std::numeric_limits<double>::infinity());
+  const torch::Tensor scores = torch::bmm(queries, per_head(k).transpose(1, 2))
+                                   .to(kept)
+                                   .view({samples, kv_heads, group, columns, columns})
+                                   .masked_fill(visible.logical_not().unsqueeze(1),
+                                                -std::numeric_limits<double>::infinity());
   const torch::Tensor weights =
       torch::softmax(scores, -1).to(product).view({samples * kv_heads, group * columns, columns});
   return torch::bmm(weights, per_head(v))
@@ -58,7 +58,33 @@ torch::Tensor AttendPadded(const ModelConfig& config, const TrainingFormBatch& b
       .reshape({samples * columns, config.num_heads * head_dim});
 }
 
+// The same for bf16 q, k, v in as few passes as the device has.
+torch::Tensor AttendFused(const ModelConfig& config, const TrainingFormBatch& batch,
+                          const torch::Tensor& visible, const torch::Tensor& q,
+                          const torch::Tensor& k, const torch::Tensor& v) {
+  const int64_t heads = config.num_heads, kv_heads = config.num_kv_heads;
+  const auto per_head = [&](const torch::Tensor& x, int64_t copies) {
+    return x.reshape({batch.samples, batch.columns, -1, 1, config.head_dim})
+        .expand({batch.samples, batch.columns, heads / copies, copies, config.head_dim})
+        .reshape({batch.samples, batch.columns, heads, config.head_dim})
+        .transpose(1, 2);
+  };
+  return DeviceAttention(per_head(q, 1), per_head(k, heads / kv_heads),
+                         per_head(v, heads / kv_heads), visible)
+      .transpose(1, 2)
+      .reshape({batch.samples * batch.columns, heads * config.head_dim});
+}
+
 }  // namespace
+
+TrainingFormBatch TrainingFormBatch::To(const torch::Device& device) const {
+  TrainingFormBatch moved = *this;
+  for (torch::Tensor* tensor :
+       {&moved.tokens, &moved.positions, &moved.source_ends, &moved.target_ends, &moved.groups}) {
+    *tensor = tensor->to(device);
+  }
+  return moved;
+}
 
 TrainingFormBatch BuildTrainingForm(const std::vector<const TrainingFormCase*>& cases) {
   TrainingFormBatch batch;
@@ -122,17 +148,16 @@ torch::Tensor RunTrainingForm(const ModelConfig& config, const TransformerWeight
         },
         options);
   }
-  const torch::Tensor hidden_keys = HiddenKeys(batch);
+  const torch::Tensor visible = VisibleKeys(batch);
   return RunTransformer(
       config, weights, batch.tokens,
       [&, cos = cos, sin = sin](int64_t, const torch::Tensor& qkv) {
-        const torch::Tensor qk =
-            ApplyRotary(qkv.narrow(1, 0, config.num_heads + config.num_kv_heads), cos, sin);
-        return AttendPadded(
-            config, batch, hidden_keys, qk.narrow(1, 0, config.num_heads),
-            qk.narrow(1, config.num_heads, config.num_kv_heads),
-            qkv.narrow(1, config.num_heads + config.num_kv_heads, config.num_kv_heads),
-            options.bfloat16_products);
+        const int64_t heads = config.num_heads, kv_heads = config.num_kv_heads;
+        const torch::Tensor qk = ApplyRotary(qkv.narrow(1, 0, heads + kv_heads), cos, sin);
+        const torch::Tensor q = qk.narrow(1, 0, heads), k = qk.narrow(1, heads, kv_heads),
+                            v = qkv.narrow(1, heads + kv_heads, kv_heads);
+        if (options.bfloat16_activations) return AttendFused(config, batch, visible, q, k, v);
+        return AttendPlainly(config, batch, visible, q, k, v, options.bfloat16_products);
       },
       options);
 }

@@ -33,6 +33,8 @@ struct TrainingFormBatch {
   torch::Tensor source_ends;  // int32 [samples * columns]
   torch::Tensor target_ends;  // int32 [samples * columns]
   torch::Tensor groups;       // int64 [samples * columns]: RowGroup, forced for padding
+
+  TrainingFormBatch To(const torch::Device& device) const;
 };
 TrainingFormBatch BuildTrainingForm(const std::vector<const TrainingFormCase*>& cases);
 

@@ -1,5 +1,6 @@
 #include "model/torch/transformer.h"
 
+#include "model/torch/device_ops.h"
 #include "model/torch/fused_ops.h"
 #include "torch/torch.h"
 
@@ -31,17 +32,19 @@ class Bfloat16Linear : public torch::autograd::Function<Bfloat16Linear> {
   }
 };
 
-// Activations between fused operations: bf16 where products are, or the type of the weights.
+bool Bfloat16Activations(const ForwardOptions& options) {
+  return options.bfloat16_products && (options.fused || options.bfloat16_activations);
+}
+
 torch::Dtype ActivationType(const TransformerWeights& weights, const ForwardOptions& options) {
-  return options.fused && options.bfloat16_products ? torch::kBFloat16
-                                                    : weights.embedding.scalar_type();
+  return Bfloat16Activations(options) ? torch::kBFloat16 : weights.embedding.scalar_type();
 }
 
 torch::Tensor Product(const torch::Tensor& x, const torch::Tensor& weight,
                       const ForwardOptions& options) {
   if (!options.bfloat16_products) return torch::mm(x, weight.t());
   const torch::Tensor y = Bfloat16Linear::apply(x, weight);
-  return options.fused ? y : y.to(torch::kFloat32);
+  return Bfloat16Activations(options) ? y : y.to(torch::kFloat32);
 }
 
 torch::Tensor Dropout(const torch::Tensor& x, double rate) {
@@ -58,7 +61,7 @@ torch::Tensor AddBranch(const torch::Tensor& x, const torch::Tensor& input,
     return FusedDropoutAdd(x, module_output(input), options.dropout);
   }
   const auto branch = [&](const torch::Tensor& rows) {
-    return Dropout(module_output(rows).to(x.scalar_type()), options.dropout);
+    return Dropout(module_output(rows), options.dropout);
   };
   if (!gates.defined()) return x + branch(input);
   const torch::Tensor gate = gates.select(1, module);
@@ -125,9 +128,10 @@ torch::Tensor RunTransformer(const ModelConfig& config, const TransformerWeights
   const int64_t rows = tokens.size(0);
   const int64_t heads = config.num_heads, kv_heads = config.num_kv_heads;
   const auto norm = [&](const torch::Tensor& x, const torch::Tensor& weight) {
-    return options.fused
-               ? FusedRmsNorm(x, weight, config.rms_norm_eps, ActivationType(weights, options))
-               : RmsNorm(x, weight, config.rms_norm_eps);
+    const torch::Dtype kept = ActivationType(weights, options);
+    if (options.fused) return FusedRmsNorm(x, weight, config.rms_norm_eps, kept);
+    if (kept != x.scalar_type()) return DeviceRmsNorm(x, weight, config.rms_norm_eps, kept);
+    return RmsNorm(x, weight, config.rms_norm_eps);
   };
   torch::Tensor x = torch::embedding(weights.embedding, tokens);
   if (options.dropout > 0) {
@@ -169,7 +173,7 @@ torch::Tensor RunTransformer(const ModelConfig& config, const TransformerWeights
 
 torch::Tensor ProjectToVocabulary(const TransformerWeights& weights, const torch::Tensor& hidden,
                                   const ForwardOptions& options) {
-  return Product(hidden, weights.head, options);
+  return Product(hidden, weights.head, options).to(weights.head.scalar_type());
 }
 
 }  // namespace dragoman::model

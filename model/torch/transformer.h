@@ -23,11 +23,14 @@ using GateFn = std::function<torch::Tensor(int64_t layer, const torch::Tensor& x
 
 struct ForwardOptions {
   bool bfloat16_products = false;  // matrix products in bf16, everything else in the weights' type
-  bool fused = false;              // fused_ops.h: fp32 on the CPU only
-  double dropout = 0;              // on both residual branches and the embeddings
-  double adapter_dropout = 0;      // on the input of adapters
-  GateFn gates;                    // empty: every row executes everything
-  bool gather_rows = false;        // compute the rows of a branch that execute it, and no others
+  // What lies between two products of a branch is bf16 too; the residual stream stays fp32. Needs
+  // bfloat16_products and fp32 weights; `fused` keeps it so always.
+  bool bfloat16_activations = false;
+  bool fused = false;          // fused_ops.h: fp32 on the CPU only
+  double dropout = 0;          // on both residual branches and the embeddings
+  double adapter_dropout = 0;  // on the input of adapters
+  GateFn gates;                // empty: every row executes everything
+  bool gather_rows = false;    // compute the rows of a branch that execute it, and no others
 };
 
 // cos and sin of rotary positions, made in fp64 and kept in fp32 (fp64 for fp64 weights).

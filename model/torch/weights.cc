@@ -142,6 +142,36 @@ std::vector<NamedParameter> ListParameters(const TransformerWeights& weights) {
   return list;
 }
 
+TransformerWeights MoveWeights(const TransformerWeights& weights, const torch::Device& device) {
+  torch::NoGradGuard no_grad;
+  TransformerWeights moved = weights;
+  const auto move = [&](torch::Tensor* tensor) {
+    if (tensor->defined()) *tensor = tensor->detach().to(device);
+  };
+  move(&moved.embedding);
+  move(&moved.final_norm);
+  if (weights.head.is_same(weights.embedding)) {
+    moved.head = moved.embedding;
+  } else {
+    move(&moved.head);
+  }
+  for (LayerWeights& layer : moved.layers) {
+    for (torch::Tensor* tensor :
+         {&layer.attention_norm, &layer.q_norm, &layer.k_norm, &layer.ffn_norm}) {
+      move(tensor);
+    }
+    for (Linear* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {
+      move(&linear->weight);
+      move(&linear->bias);
+      for (Adapter& adapter : linear->adapters) {
+        move(&adapter.a);
+        move(&adapter.b);
+      }
+    }
+  }
+  return moved;
+}
+
 absl::StatusOr<TransformerWeights> LoadWeights(const ModelPackage& package, torch::Dtype dtype,
                                                const torch::Device& device) {
   const ModelConfig& config = package.config();

@@ -55,6 +55,9 @@ std::vector<NamedParameter> ListParameters(const TransformerWeights& weights);
 absl::StatusOr<TransformerWeights> LoadWeights(const ModelPackage& package, torch::Dtype dtype,
                                                const torch::Device& device);
 
+// The same weights on another device; a tied head stays tied.
+TransformerWeights MoveWeights(const TransformerWeights& weights, const torch::Device& device);
+
 // Fresh fp32 weights for training from scratch: N(0, 0.02), residual outputs scaled by
 // 1/sqrt(2 layers), embeddings N(0, 1/sqrt(hidden)), norms 1. Same seed, same bytes.
 TransformerWeights InitWeights(const ModelConfig& config, uint64_t seed);

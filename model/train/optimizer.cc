@@ -36,14 +36,12 @@ void AdamW::ZeroGradients() {
 
 double AdamW::ClipGradients() {
   torch::NoGradGuard no_grad;
-  double sum = 0;
+  std::vector<torch::Tensor> norms;
   for (auto& [name, parameter] : parameters_) {
-    if (parameter.grad().defined()) {
-      const double norm = parameter.grad().norm().item<double>();
-      sum += norm * norm;
-    }
+    if (parameter.grad().defined()) norms.push_back(parameter.grad().norm());
   }
-  const double norm = std::sqrt(sum);
+  // One transfer from the device, not one a parameter.
+  const double norm = norms.empty() ? 0.0 : torch::stack(norms).norm().item<double>();
   if (config_.clip > 0 && norm > config_.clip) {
     const double scale = config_.clip / (norm + 1e-6);
     for (auto& [name, parameter] : parameters_) {

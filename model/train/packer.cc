@@ -7,6 +7,14 @@
 
 namespace dragoman::model {
 
+MicroBatch MicroBatch::To(const torch::Device& device) const {
+  MicroBatch moved = *this;
+  moved.form = form.To(device);
+  moved.label_rows = label_rows.to(device);
+  moved.labels = labels.to(device);
+  return moved;
+}
+
 TrainingFormCase MakeTrainingCase(const Sample& sample, const StreamLayout& layout,
                                   const std::vector<int64_t>& units) {
   TrainingFormCase one;

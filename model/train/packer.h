@@ -29,6 +29,8 @@ struct MicroBatch {
   torch::Tensor label_rows;  // int64 [labels]: rows of the batch that predict a label
   torch::Tensor labels;      // int64 [labels]: y_1..y_m and EOS of every sample
   int64_t tokens = 0;        // without padding, both sides
+
+  MicroBatch To(const torch::Device& device) const;
 };
 
 // The training form of one sample under given visible units; labels are y_1..y_m, EOS.

@@ -9,6 +9,7 @@
 #include "model/corpus/sample_stream.h"
 #include "model/package/model_package.h"
 #include "model/package/router_file.h"
+#include "model/torch/device.h"
 #include "model/torch/torch_guard.h"
 #include "model/train/router_stage.h"
 #include "torch/torch.h"
@@ -77,14 +78,16 @@ absl::Status AddCalibratedRouter(const TrainConfig& config,
                             ModelPackage::Load(package_folder));
   const ModelConfig& model = package->config();
   DRAGOMAN_RETURN_IF_ERROR(GuardTorch("calibration", [&]() -> absl::Status {
+    DRAGOMAN_ASSIGN_OR_RETURN(const torch::Device device, ParseDevice(config.device));
     DRAGOMAN_ASSIGN_OR_RETURN(const TransformerWeights weights,
-                              LoadWeights(*package, torch::kFloat32, torch::kCPU));
-    const RotaryTable rotary(model, model.max_positions, torch::kFloat32, torch::kCPU);
-    DRAGOMAN_ASSIGN_OR_RETURN(const std::vector<MicroBatch> batches,
+                              LoadWeights(*package, torch::kFloat32, device));
+    const RotaryTable rotary(model, model.max_positions, torch::kFloat32, device);
+    DRAGOMAN_ASSIGN_OR_RETURN(std::vector<MicroBatch> batches,
                               PackHeldOut(config, layouts, held_out, model));
-    RouterTensors tensors = MakeRouterTensors(router, torch::kCPU);
+    for (MicroBatch& batch : batches) batch = batch.To(device);
+    RouterTensors tensors = MakeRouterTensors(router, device);
     ForwardOptions forward;
-    forward.fused = config.fused;
+    forward.fused = config.fused && device.is_cpu();
     router.target_rate = {config.router.rho_source, config.router.rho_target};
     DRAGOMAN_ASSIGN_OR_RETURN(const Calibration found,
                               CalibrateThresholds(model, weights, rotary, batches, forward,

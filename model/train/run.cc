@@ -158,6 +158,19 @@ class RunLog {
   std::FILE* const file_;
 };
 
+void ReportBlas(const TrainConfig& config, RunLog* log) {
+  const BlasReport blas = MeasureBlas();
+  log->Line(absl::StrFormat("BLAS %s: %.0f GFLOP/s fp32, %.0f GFLOP/s bf16, %d threads",
+                            blas.library, blas.float32_gflops, blas.bfloat16_gflops,
+                            config.threads));
+  if (blas.float32_gflops < 20) {
+    log->Line("warning: this BLAS is slow; scripts/bootstrap.sh installs and selects OpenBLAS");
+  }
+  if (config.bfloat16 && blas.bfloat16_gflops < blas.float32_gflops) {
+    log->Line("warning: bf16 products are slower than fp32 here; set \"bfloat16\": false");
+  }
+}
+
 std::string FormatDuration(double seconds) {
   const auto minutes = static_cast<int64_t>(seconds / 60);
   return minutes >= 60 ? absl::StrFormat("%d h %02d min", minutes / 60, minutes % 60)
@@ -264,16 +277,7 @@ absl::Status RunTraining(const TrainConfig& config, const RunOptions& options) {
   if (error) return absl::UnavailableError(absl::StrCat(checkpoints, ": ", error.message()));
   RunLog log(config, options.progress);
 
-  const BlasReport blas = MeasureBlas();
-  log.Line(absl::StrFormat("BLAS %s: %.0f GFLOP/s fp32, %.0f GFLOP/s bf16, %d threads",
-                           blas.library, blas.float32_gflops, blas.bfloat16_gflops,
-                           config.threads));
-  if (blas.float32_gflops < 20) {
-    log.Line("warning: this BLAS is slow; scripts/bootstrap.sh installs and selects OpenBLAS");
-  }
-  if (config.bfloat16 && blas.bfloat16_gflops < blas.float32_gflops) {
-    log.Line("warning: bf16 products are slower than fp32 here; set \"bfloat16\": false");
-  }
+  if (config.device == "cpu") ReportBlas(config, &log);
   DRAGOMAN_ASSIGN_OR_RETURN(
       const std::unique_ptr<Validation> validation,
       Validation::Create(config, *parts.tokenizer, parts.shards.manifest.languages));

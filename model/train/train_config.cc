@@ -231,6 +231,7 @@ absl::StatusOr<TrainConfig> ReadTrainConfig(const std::string& path) {
   fields.String("stage", &config.stage);
   fields.Int("phi", &config.phi, 0, 1 << 20);
   fields.Int("seed", &config.seed, 0, INT64_MAX);
+  fields.String("device", &config.device);
   fields.Int("threads", &config.threads, 1, 1024);
   fields.Int("data_workers", &config.data_workers, 1, 64);
   fields.Bool("bfloat16", &config.bfloat16);

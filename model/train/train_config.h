@@ -58,10 +58,12 @@ struct TrainConfig {
   ModelConfig model;      // from scratch only; vocabulary from the tokenizer
   int32_t phi = 0;
   uint64_t seed = 1;
+  // "cpu", "cuda" or "cuda:N": where the forward and backward passes and the optimizer run.
+  std::string device = "cpu";
   int threads = 2;
   int data_workers = 1;
   bool bfloat16 = true;  // matrix products in bf16
-  bool fused = true;     // fused CPU operations (model/torch/fused_ops.h)
+  bool fused = true;     // fused operations (model/torch/fused_ops.h); used on the CPU alone
   ScheduleMix schedule;
   OptimizerConfig optimizer;
   LoraConfig lora;

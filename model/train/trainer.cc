@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/random.h"
 #include "base/status_macros.h"
+#include "model/torch/device.h"
 #include "model/torch/torch_guard.h"
 #include "torch/torch.h"
 
@@ -33,18 +35,18 @@ std::vector<NamedParameter> TrainableParameters(const TransformerWeights& weight
 
 }  // namespace
 
-Trainer::Trainer(const TrainConfig& config, const ModelConfig& model,
+Trainer::Trainer(const TrainConfig& config, const ModelConfig& model, const torch::Device& device,
                  const std::vector<Sample>* samples, std::vector<StreamLayout> layouts,
                  TransformerWeights weights, std::optional<Router> router)
     : config_(config),
       model_(model),
+      device_(device),
       samples_(samples),
       layouts_(std::move(layouts)),
-      weights_(std::move(weights)),
-      rotary_(model, model.max_positions, torch::kFloat32, torch::kCPU),
+      weights_(MoveWeights(weights, device)),
+      rotary_(model, model.max_positions, torch::kFloat32, device),
       router_(std::move(router)),
-      router_tensors_(router_.has_value() ? MakeRouterTensors(*router_, torch::kCPU)
-                                          : RouterTensors()),
+      router_tensors_(router_.has_value() ? MakeRouterTensors(*router_, device) : RouterTensors()),
       optimizer_(TrainableParameters(weights_, config.lora.rank > 0,
                                      config.stage == "router" ? &router_tensors_ : nullptr),
                  config.optimizer) {
@@ -60,7 +62,8 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(
     return absl::InvalidArgumentError(
         absl::StrCat("stage ", config.stage, routed ? " needs a router" : " takes no router"));
   }
-  std::unique_ptr<Trainer> trainer(new Trainer(config, model, samples, std::move(layouts),
+  DRAGOMAN_ASSIGN_OR_RETURN(const torch::Device device, ParseDevice(config.device));
+  std::unique_ptr<Trainer> trainer(new Trainer(config, model, device, samples, std::move(layouts),
                                                std::move(weights), std::move(router)));
   SampleStreamOptions& stream = trainer->stream_options_;
   stream.seed = config.seed;
@@ -102,47 +105,74 @@ void Trainer::UseDemonstrations(const DemonstrationIndex* index,
   symbols_ = symbols;
 }
 
+Trainer::PackedStep Trainer::PackStep(uint64_t epoch, uint64_t next_batch) {
+  PackOptions pack;
+  pack.seed = config_.seed;
+  pack.schedule = config_.schedule;
+  pack.demonstrations = demonstrations_;
+  pack.first_sample = samples_->data();
+  pack.symbols = symbols_;
+  pack.max_prompt_tokens = static_cast<size_t>(model_.max_positions) / 2;
+  PackedStep step{{}, epoch, next_batch};
+  const auto plan = [&](uint64_t wanted) {
+    if (plan_epoch_ == wanted) return;
+    plan_ = PlanEpoch(*samples_, stream_options_, wanted);
+    plan_epoch_ = wanted;
+  };
+  plan(epoch);
+  std::vector<std::vector<const Sample*>> batches;
+  for (int64_t i = 0; i < config_.accumulation; ++i) {
+    if (step.next_batch >= plan_.size()) {
+      // A step never spans two epochs: the tail of an epoch is a smaller step.
+      if (!batches.empty()) break;
+      ++step.epoch;
+      step.next_batch = 0;
+      plan(step.epoch);
+    }
+    batches.emplace_back();
+    for (const uint32_t index : plan_[step.next_batch]) {
+      batches.back().push_back(&(*samples_)[index]);
+    }
+    ++step.next_batch;
+  }
+  pack.epoch = step.epoch;
+  step.batches = PackAll(batches, layouts_, pack, config_.data_workers);
+  return step;
+}
+
+ForwardOptions Trainer::Forward() const {
+  ForwardOptions forward;
+  forward.bfloat16_products = config_.bfloat16;
+  forward.fused = config_.fused && device_.is_cpu();
+  forward.bfloat16_activations = config_.bfloat16 && !device_.is_cpu();
+  return forward;
+}
+
 absl::StatusOr<StepResult> Trainer::TrainStep() {
   return GuardTorchOr<StepResult>("training step", [&]() -> absl::StatusOr<StepResult> {
     // Dropout masks of a step depend on seed and step alone, so a resumed run draws the same.
     torch::manual_seed(RandomStream(config_.seed, "dropout", 0, state_.step).NextBits());
-    std::vector<std::vector<const Sample*>> batches;
-    PackOptions pack;
-    pack.seed = config_.seed;
-    pack.epoch = state_.epoch;
-    pack.schedule = config_.schedule;
-    pack.demonstrations = demonstrations_;
-    pack.first_sample = samples_->data();
-    pack.symbols = symbols_;
-    pack.max_prompt_tokens = static_cast<size_t>(model_.max_positions) / 2;
-    for (int64_t i = 0; i < config_.accumulation; ++i) {
-      if (state_.next_batch >= plan_.size()) {
-        // A step never spans two epochs: the tail of an epoch is a smaller step.
-        if (!batches.empty()) break;
-        ++state_.epoch;
-        state_.next_batch = 0;
-        plan_ = PlanEpoch(*samples_, stream_options_, state_.epoch);
-        pack.epoch = state_.epoch;
-      }
-      batches.emplace_back();
-      for (const uint32_t index : plan_[state_.next_batch]) {
-        batches.back().push_back(&(*samples_)[index]);
-      }
-      ++state_.next_batch;
-    }
-    const std::vector<MicroBatch> packed = PackAll(batches, layouts_, pack, config_.data_workers);
+    const PackedStep step = packed_.has_value() ? *std::exchange(packed_, std::nullopt)
+                                                : PackStep(state_.epoch, state_.next_batch);
+    state_.epoch = step.epoch;
+    state_.next_batch = step.next_batch;
     StepResult result;
-    for (const MicroBatch& batch : packed) {
+    for (const MicroBatch& batch : step.batches) {
       result.loss_tokens += batch.labels.size(0);
       result.tokens += batch.tokens;
       result.padded_tokens += batch.form.samples * batch.form.columns;
     }
     optimizer_.ZeroGradients();
-    for (const MicroBatch& batch : packed) {
-      MicroBatchLoss(batch, result.loss_tokens, static_cast<int64_t>(packed.size()), &result)
+    torch::Tensor loss_sum = torch::zeros({}, torch::kFloat64).to(device_);
+    for (const MicroBatch& batch : step.batches) {
+      MicroBatchLoss(batch.To(device_), result.loss_tokens,
+                     static_cast<int64_t>(step.batches.size()), &loss_sum, &result)
           .backward();
     }
+    // An accelerator works on what was asked of it until its results are read.
+    packed_ = PackStep(state_.epoch, state_.next_batch);
     result.gradient_norm = optimizer_.ClipGradients();
+    result.loss_sum = loss_sum.item<double>();
     if (!std::isfinite(result.loss_sum) || !std::isfinite(result.gradient_norm)) {
       return absl::InternalError(
           absl::StrCat("step ", state_.step,
@@ -160,17 +190,17 @@ absl::StatusOr<StepResult> Trainer::TrainStep() {
 }
 
 torch::Tensor Trainer::MicroBatchLoss(const MicroBatch& batch, int64_t loss_tokens,
-                                      int64_t micro_batches, StepResult* result) {
+                                      int64_t micro_batches, torch::Tensor* loss_sum,
+                                      StepResult* result) {
   const bool trains_router = config_.stage == "router";
   SftOptions options;
   options.label_smoothing = trains_router ? 0 : config_.label_smoothing;
-  options.forward.bfloat16_products = config_.bfloat16;
-  options.forward.fused = config_.fused;
+  options.forward = Forward();
   options.forward.dropout = trains_router ? 0 : config_.dropout;
   options.forward.adapter_dropout = config_.lora.rank > 0 ? config_.lora.dropout : 0;
   if (!router_.has_value()) {
     const torch::Tensor loss = SftLossSum(model_, weights_, rotary_, batch, options);
-    result->loss_sum += loss.item<double>();
+    loss_sum->add_(loss.detach());
     return loss / static_cast<double>(loss_tokens);
   }
   const RouterSchedule schedule = RouterScheduleAt(config_.router, state_.step, config_.max_steps);
@@ -180,7 +210,7 @@ torch::Tensor Trainer::MicroBatchLoss(const MicroBatch& batch, int64_t loss_toke
   options.forward.gates = gates.function();
   options.forward.gather_rows = !trains_router;
   const torch::Tensor loss = SftLossSum(model_, weights_, rotary_, batch, options);
-  result->loss_sum += loss.item<double>();
+  loss_sum->add_(loss.detach());
   torch::Tensor total = loss / static_cast<double>(loss_tokens);
   const std::array<torch::Tensor, 2> rates = {gates.Rate(0), gates.Rate(1)};
   const std::array<double, 2> values = {rates[0].item<double>(), rates[1].item<double>()};
@@ -238,7 +268,7 @@ absl::StatusOr<bool> Trainer::Resume(const std::string& folder, std::vector<std:
     }
     state_ = *state;
     optimizer_.set_steps(state_.optimizer_steps);
-    plan_ = PlanEpoch(*samples_, stream_options_, state_.epoch);
+    packed_.reset();
     return true;
   });
 }
@@ -256,15 +286,14 @@ absl::StatusOr<double> Trainer::DevLoss(const std::vector<Sample>& samples,
                      schedule.kind == Schedule::Kind::kWaitK ? 1.0 : 0.0, 0.0, schedule.k,
                      schedule.k};
     SftOptions options;
-    options.forward.bfloat16_products = config_.bfloat16;
-    options.forward.fused = config_.fused;
+    options.forward = Forward();
     double sum = 0;
     int64_t labels = 0;
     for (const std::vector<uint32_t>& indices : PlanEpoch(samples, order, 0)) {
       std::vector<const Sample*> batch;
       for (const uint32_t index : indices) batch.push_back(&samples[index]);
       const MicroBatch packed = Pack(batch, layouts_, pack);
-      sum += SftLossSum(model_, weights_, rotary_, packed, options).item<double>();
+      sum += SftLossSum(model_, weights_, rotary_, packed.To(device_), options).item<double>();
       labels += packed.labels.size(0);
     }
     if (labels == 0) return absl::InvalidArgumentError("no dev sample fits");

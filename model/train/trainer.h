@@ -33,9 +33,10 @@ struct StepResult {
 class Trainer {
  public:
   // `samples` must outlive the trainer. `layouts` by Sample::language; `corpora` are the names that
-  // config.corpus_weights speaks of. Weights must be fp32 on the CPU. `router`: what stage router
-  // trains and what gates the rows of stage lora.
-  // Errors: InvalidArgument (no sample fits, unknown corpus in corpus_weights).
+  // config.corpus_weights speaks of. Weights must be fp32; they are moved to config.device.
+  // `router`: what stage router trains and what gates the rows of stage lora.
+  // Errors: InvalidArgument (no sample fits, unknown corpus in corpus_weights), those of
+  // ParseDevice().
   static absl::StatusOr<std::unique_ptr<Trainer>> Create(
       const TrainConfig& config, const ModelConfig& model, const std::vector<Sample>* samples,
       const std::vector<std::string>& corpora, std::vector<StreamLayout> layouts,
@@ -63,16 +64,27 @@ class Trainer {
   int64_t trained_parameters() const;
 
  private:
-  Trainer(const TrainConfig& config, const ModelConfig& model, const std::vector<Sample>* samples,
-          std::vector<StreamLayout> layouts, TransformerWeights weights,
-          std::optional<Router> router);
+  // The batches of one optimizer step, and where in the data the step after it begins.
+  struct PackedStep {
+    std::vector<MicroBatch> batches;
+    uint64_t epoch = 0, next_batch = 0;
+  };
+
+  Trainer(const TrainConfig& config, const ModelConfig& model, const torch::Device& device,
+          const std::vector<Sample>* samples, std::vector<StreamLayout> layouts,
+          TransformerWeights weights, std::optional<Router> router);
+  // The step that begins at a place in the data.
+  PackedStep PackStep(uint64_t epoch, uint64_t next_batch);
+  ForwardOptions Forward() const;
   std::vector<NamedParameter> CheckpointTensors() const;
-  // Loss of one micro-batch as backward() takes it; adds to `result`.
+  // Loss of one micro-batch on the device, as backward() takes it; adds to `loss_sum` (fp64, on
+  // the device) and to the skip rates of `result`.
   torch::Tensor MicroBatchLoss(const MicroBatch& batch, int64_t loss_tokens, int64_t micro_batches,
-                               StepResult* result);
+                               torch::Tensor* loss_sum, StepResult* result);
 
   const TrainConfig config_;
   const ModelConfig model_;
+  const torch::Device device_;
   const std::vector<Sample>* const samples_;
   const std::vector<StreamLayout> layouts_;
   TransformerWeights weights_;
@@ -84,7 +96,9 @@ class Trainer {
   SampleStreamOptions stream_options_;
   const DemonstrationIndex* demonstrations_ = nullptr;
   DemonstrationSymbols symbols_;
-  std::vector<std::vector<uint32_t>> plan_;  // batches of state_.epoch
+  std::vector<std::vector<uint32_t>> plan_;  // batches of plan_epoch_
+  uint64_t plan_epoch_ = 0;
+  std::optional<PackedStep> packed_;  // the next step's, made while the device was busy
   TrainingState state_;
 };
 
