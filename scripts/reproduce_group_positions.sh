@@ -26,26 +26,30 @@ done
 [[ -x $BIN ]] || scripts/build.sh release dragoman-model >&2
 mkdir -p "$out/json" "$out/log"
 
-decode() {  # name system "inference:k ..."
-  local flags=() one json
-  for one in $3; do
-    json=$out/json/$1-${one/:/-}.json
-    [[ -e $json ]] || flags+=(--inference "${one%:*}" --k "${one#*:}" --json "$json")
+decode() {  # name "inference:k:system ..."
+  local flags=() one inference k system json
+  for one in $2; do
+    IFS=: read -r inference k system <<<"$one"
+    json=$out/json/$1-$inference-$k.json
+    [[ -e $json ]] || flags+=(--inference "$inference" --k "$k" --system "$system" --json "$json")
   done
   ((${#flags[@]} == 0)) || "$BIN" reproduce --run "$out/$1" --pairs "$data/test/multi30k.test2016.en-$language.tsv.xz" \
-    --target "$language" --system "$2" --seed "$seed" --positions "$positions" --limit "$LIMIT" --device "$device" "${flags[@]}"
+    --target "$language" --seed "$seed" --positions "$positions" --limit "$LIMIT" --device "$device" "${flags[@]}"
 }
 job() {  # "recipe steps language seed run system positions|inference:k ...|field=value ..."
-  local recipe steps language seed run system positions decodes settings set flags=() name begin=$SECONDS
-  IFS='|' read -r set decodes settings <<<"$1"
-  read -r recipe steps language seed run system positions <<<"$set"
+  local recipe steps language seed run system positions decodes settings one all="" flags=() name begin=$SECONDS
+  IFS='|' read -r one decodes settings <<<"$1"
+  read -r recipe steps language seed run system positions <<<"$one"
   name=$language-$seed-$run
-  for set in "data=$out/data-$language" "seed=$seed" $settings; do flags+=(--set "$set"); done
+  for one in "data=$out/data-$language" "seed=$seed" $settings; do flags+=(--set "$one"); done
   ((steps == 0)) || flags+=(--max-steps "$steps")
+  for one in $decodes; do all+="$one:$system "; done
+  # Any model may read the whole source first, too.
+  [[ $positions != all || $decodes == batch:full ]] || all+="batch:full:$run"
   if { [[ -e $out/$name/package/dragoman.json ]] || "$BIN" train --config "model/recipes/group-positions/$recipe.json" \
-      --output "$out/$name" --device "$device" "${flags[@]}"; } && decode "$name" "$system" "$decodes" &&
-    { [[ $positions != all ]] || decode "$name" "$run" "batch:full"; }; then echo "$name: done, $((SECONDS - begin)) s" >&3
-  else echo "$name: FAILED, see $out/log/$name" >&3; fi >"$out/log/$name" 2>&1
+      --output "$out/$name" --device "$device" "${flags[@]}"; } && decode "$name" "$all"; then
+    echo "$name: done, $((SECONDS - begin)) s" >&3
+  else echo "$name: FAILED, see $out/log/$name" >&3; fi >>"$out/log/$name" 2>&1
 }
 export -f decode job
 run_jobs() { xargs -r -d '\n' -P "$parallel" -I{} bash -c 'job "$1"' job {} 3>&1; }
@@ -70,7 +74,7 @@ for l in ${languages//,/ }; do
     --exclude "$data/dev/multi30k.val.en-$l.tsv.xz" >"$out/log/data-$l" 2>&1
 done
 [[ -z ${prepare_only:-} ]] || exit 0
-for l in ${languages//,/ }; do for s in ${seeds//,/ }; do echo "base $STEPS_BASE $l $s base base all||"; done; done | run_jobs
-for l in ${languages//,/ }; do for s in ${seeds//,/ }; do modes "$l" "$s"; done; done | run_jobs
+for s in ${seeds//,/ }; do for l in ${languages//,/ }; do echo "base $STEPS_BASE $l $s base base all||"; done; done | run_jobs
+for s in ${seeds//,/ }; do for l in ${languages//,/ }; do modes "$l" "$s"; done; done | run_jobs
 "$BIN" reproduce-table "$out"/json/*.json --output "$out/table.md"
 echo "$out/table.md"

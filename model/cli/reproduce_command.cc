@@ -17,9 +17,9 @@ namespace dragoman::model {
 namespace {
 
 struct ReproduceFlags {
-  std::string run, pairs, target, positions = "all", system;
-  // One translation of the set each; one k may stand for all.
-  std::vector<std::string> inferences = {"group"}, ks, outputs;
+  std::string run, pairs, target, positions = "all";
+  // One translation of the set each; one k, one system may stand for all.
+  std::vector<std::string> inferences = {"group"}, ks, outputs, systems;
   int64_t seed = 0;
   size_t limit = 0;
   ModeTranslationOptions options;
@@ -51,12 +51,16 @@ std::string PackageFolder(const std::string& folder) {
   return std::filesystem::exists(inner + "/dragoman.json", error) ? inner : folder;
 }
 
-Json MakeRecord(const ReproduceFlags& flags, const std::string& inference,
-                const EvaluationReport& report, const std::vector<ModeTranslation>& translations,
-                const TestPairs& pairs) {
+// Of a list with one value for each translation, or one for all.
+std::string ValueOf(const std::vector<std::string>& values, size_t translation) {
+  return values[values.size() == 1 ? 0 : translation];
+}
+
+Json MakeRecord(const ReproduceFlags& flags, size_t translation, const EvaluationReport& report,
+                const std::vector<ModeTranslation>& translations, const TestPairs& pairs) {
   Json json = ToJson(report);
-  json["system"] = flags.system.empty() ? report.model : flags.system;
-  json["inference"] = inference;
+  json["system"] = flags.systems.empty() ? report.model : ValueOf(flags.systems, translation);
+  json["inference"] = flags.inferences[translation];
   json["positions"] = flags.positions;
   json["seed"] = flags.seed;
   int64_t source_rows = 0, rotated_rows = 0;
@@ -85,8 +89,9 @@ struct OpenedRun {
 };
 
 absl::Status ReproduceOne(const ReproduceFlags& flags, const OpenedRun& opened,
-                          const std::string& inference, const std::string& k,
-                          const std::string& output) {
+                          size_t translation) {
+  const std::string& inference = flags.inferences[translation];
+  const std::string k = ValueOf(flags.ks, translation);
   ModeTranslationOptions options = flags.options;
   DRAGOMAN_ASSIGN_OR_RETURN(options.mode, ParseDecodingMode(inference));
   DRAGOMAN_ASSIGN_OR_RETURN(options.positions, ParseGroupPositions(flags.positions));
@@ -110,8 +115,8 @@ absl::Status ReproduceOne(const ReproduceFlags& flags, const OpenedRun& opened,
   report.source_language = opened.package->manifest().source_language;
   report.target_language = flags.target;
   report.policy = policy;
-  const Json record = MakeRecord(flags, inference, report, translations, opened.pairs);
-  DRAGOMAN_RETURN_IF_ERROR(WriteFileAtomically(output, DumpJson(record, 1)));
+  const Json record = MakeRecord(flags, translation, report, translations, opened.pairs);
+  DRAGOMAN_RETURN_IF_ERROR(WriteFileAtomically(flags.outputs[translation], DumpJson(record, 1)));
   std::printf(
       "%s as %s, %s-%s %s, seed %lld, n %zu: BLEU %.2f [%.2f, %.2f]  chrF2 %.2f  AL %.2f  LAAL "
       "%.2f  rows/word %.2f  %.1f s\n",
@@ -125,9 +130,13 @@ absl::Status ReproduceOne(const ReproduceFlags& flags, const OpenedRun& opened,
 
 absl::Status RunReproduce(const ReproduceFlags& flags) {
   const size_t count = flags.inferences.size();
-  if (flags.outputs.size() != count || (flags.ks.size() != 1 && flags.ks.size() != count)) {
+  const auto fits = [&](const std::vector<std::string>& values) {
+    return values.size() == 1 || values.size() == count;
+  };
+  if (flags.outputs.size() != count || !fits(flags.ks) ||
+      !(flags.systems.empty() || fits(flags.systems))) {
     return absl::InvalidArgumentError(
-        "give --json for every --inference, and --k once or for every --inference");
+        "give --json for every --inference, and --k and --system once or for every --inference");
   }
   const std::string folder = PackageFolder(flags.run);
   OpenedRun opened;
@@ -136,9 +145,7 @@ absl::Status RunReproduce(const ReproduceFlags& flags) {
   DRAGOMAN_ASSIGN_OR_RETURN(opened.pairs,
                             ReadTestPairs(flags, opened.package->manifest().source_language));
   for (size_t i = 0; i < count; ++i) {
-    DRAGOMAN_RETURN_IF_ERROR(ReproduceOne(flags, opened, flags.inferences[i],
-                                          flags.ks[flags.ks.size() == 1 ? 0 : i],
-                                          flags.outputs[i]));
+    DRAGOMAN_RETURN_IF_ERROR(ReproduceOne(flags, opened, i));
   }
   return absl::OkStatus();
 }
@@ -175,8 +182,9 @@ void AddReproduceCommand(CLI::App* app, CommandBody* body) {
   command->add_option("--k", flags->ks, "Lag in words, or full: the sentence is read first")
       ->required()
       ->allow_extra_args(false);
-  command->add_option("--system", flags->system,
-                      "Name of the run in tables; left out: the model's");
+  command
+      ->add_option("--system", flags->systems, "Name of the run in tables; left out: the model's")
+      ->allow_extra_args(false);
   command->add_option("--seed", flags->seed, "Seed of the run, for tables");
   command->add_option("--limit", flags->limit, "Only the first lines");
   command->add_option("--device", flags->options.device, "cpu, cuda or cuda:N")
