@@ -2,11 +2,13 @@
 # Group positions against the modes that they are compared with, in small, on Multi30k (docs/reproduction.md):
 #   scripts/reproduce_group_positions.sh DATA_DIR OUT_DIR [--device cuda] [--parallel N] [--languages de,fr]
 #                                        [--seeds 1,2] [--k 1,3,5,7] [--ablation-k 3] [--prepare-only] [--smoke]
-# What is done already is skipped. STEPS_BASE, STEPS_MODE, LIMIT: other lengths; BIN: another dragoman-model.
+# What is done already is skipped. STEPS_BASE, STEPS_MODE, LIMIT: other lengths; SET_BASE, SET_MODE: "field=value ..." for the
+# recipes; BIN: another dragoman-model.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export data=${1:?"give the folder of the data"} out=${2:?"give the folder of the results"} device=cpu
-export STEPS_BASE=${STEPS_BASE:-0} STEPS_MODE=${STEPS_MODE:-0} LIMIT=${LIMIT:-0} BIN=${BIN:-build/release/bin/dragoman-model}
+export STEPS_BASE=${STEPS_BASE:-0} STEPS_MODE=${STEPS_MODE:-0} LIMIT=${LIMIT:-0}
+export BIN=${BIN:-build/release/bin/dragoman-model}
 shift 2
 parallel=1 languages=de,fr seeds=1,2 ks=1,3,5,7 ablation=3
 while (($# > 0)); do
@@ -54,7 +56,7 @@ job() {  # "recipe steps language seed run system positions|inference:k ...|fiel
 export -f decode job
 run_jobs() { xargs -r -d '\n' -P "$parallel" -I{} bash -c 'job "$1"' job {} 3>&1; }
 modes() {  # language seed
-  local mode="mode $STEPS_MODE $1 $2" from="init_from=$out/$1-$2-base/package" one k wait
+  local mode="mode $STEPS_MODE $1 $2" from="${SET_MODE:-} init_from=$out/$1-$2-base/package" one k wait
   for k in ${ks//,/ }; do
     wait="$from schedule.min_k=$k schedule.max_k=$k"
     echo "$mode group-k$k group all|group:$k|$wait"
@@ -74,7 +76,7 @@ for l in ${languages//,/ }; do
     --exclude "$data/dev/multi30k.val.en-$l.tsv.xz" >"$out/log/data-$l" 2>&1
 done
 [[ -z ${prepare_only:-} ]] || exit 0
-for s in ${seeds//,/ }; do for l in ${languages//,/ }; do echo "base $STEPS_BASE $l $s base base all||"; done; done | run_jobs
+for s in ${seeds//,/ }; do for l in ${languages//,/ }; do echo "base $STEPS_BASE $l $s base base all||${SET_BASE:-}"; done; done | run_jobs
 for s in ${seeds//,/ }; do for l in ${languages//,/ }; do modes "$l" "$s"; done; done | run_jobs
 "$BIN" reproduce-table "$out"/json/*.json --output "$out/table.md"
 echo "$out/table.md"

@@ -107,6 +107,7 @@ absl::Status ReproduceOne(const ReproduceFlags& flags, const OpenedRun& opened,
                             TranslateUnderMode(*opened.package, *opened.tokenizer, flags.target,
                                                opened.pairs.sources, options));
   std::vector<TranslatedLine> lines;
+  lines.reserve(translations.size());
   for (const ModeTranslation& translation : translations) lines.push_back(translation.line);
   DRAGOMAN_ASSIGN_OR_RETURN(EvaluationReport report,
                             Evaluate(lines, opened.pairs.references, /*bootstrap=*/true));

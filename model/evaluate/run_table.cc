@@ -15,13 +15,11 @@ namespace {
 
 absl::Status ReadStrings(const Json& json, const std::string& field, const std::string& path,
                          std::vector<std::string>* out) {
-  if (!json.contains(field) || !json.at(field).is_array()) {
-    return absl::InvalidArgumentError(path + ": field \"" + field + "\" must be a list");
-  }
+  const absl::Status wrong = absl::InvalidArgumentError(
+      absl::StrCat(path, ": field \"", field, "\" must be a list of strings"));
+  if (!json.contains(field) || !json.at(field).is_array()) return wrong;
   for (const Json& value : json.at(field)) {
-    if (!value.is_string()) {
-      return absl::InvalidArgumentError(path + ": field \"" + field + "\" must hold strings");
-    }
+    if (!value.is_string()) return wrong;
     out->push_back(value.get<std::string>());
   }
   return absl::OkStatus();
