@@ -16,6 +16,8 @@ using CommandBody = std::function<absl::Status()>;
 void AddPrepareCommand(CLI::App* app, CommandBody* body);
 void AddTrainCommand(CLI::App* app, CommandBody* body);
 void AddEvaluateCommand(CLI::App* app, CommandBody* body);
+// Two: reproduce and reproduce-table.
+void AddReproduceCommands(CLI::App* app, CommandBody* body);
 void AddPlotCommand(CLI::App* app, CommandBody* body);
 void AddScoreCommand(CLI::App* app, CommandBody* body);
 void AddInspectCommand(CLI::App* app, CommandBody* body);

@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   AddPrepareCommand(&app, &body);
   AddTrainCommand(&app, &body);
   AddEvaluateCommand(&app, &body);
+  AddReproduceCommands(&app, &body);
   AddPlotCommand(&app, &body);
   AddScoreCommand(&app, &body);
   AddInspectCommand(&app, &body);

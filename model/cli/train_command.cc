@@ -15,9 +15,9 @@ std::atomic<bool> stop_requested{false};
 
 absl::Status RunTrain(const std::string& config_path, const std::string& output,
                       const std::string& init_from, const std::string& stage,
-                      const std::string& device, int64_t max_steps, bool export_only,
-                      bool float32) {
-  DRAGOMAN_ASSIGN_OR_RETURN(TrainConfig config, ReadTrainConfig(config_path));
+                      const std::string& device, const std::vector<std::string>& overrides,
+                      int64_t max_steps, bool export_only, bool float32) {
+  DRAGOMAN_ASSIGN_OR_RETURN(TrainConfig config, ReadTrainConfig(config_path, overrides));
   if (!output.empty()) config.output = output;
   if (!init_from.empty()) config.init_from = init_from;
   if (!stage.empty()) config.stage = stage;
@@ -45,6 +45,7 @@ void AddTrainCommand(CLI::App* app, CommandBody* body) {
       "train", "Train from scratch or fine-tune (full or LoRA) as a config file says; resumes");
   struct Flags {
     std::string config, output, init_from, stage, device;
+    std::vector<std::string> overrides;
     int64_t max_steps = 0;
     bool export_only = false, float32 = false;
   };
@@ -59,6 +60,10 @@ void AddTrainCommand(CLI::App* app, CommandBody* body) {
                    "sft, router, lora or calibrate, instead of the config's")
       ->check(CLI::IsMember({"sft", "router", "lora", "calibrate"}));
   command->add_option("--device", flags->device, "cpu, cuda or cuda:N, instead of the config's");
+  command
+      ->add_option("--set", flags->overrides,
+                   "field=value or object.field=value, instead of the config's; repeatable")
+      ->allow_extra_args(false);
   command->add_option("--max-steps", flags->max_steps, "Steps of the whole run");
   command->add_flag("--export-only", flags->export_only,
                     "Write the package from the newest checkpoints and stop");
@@ -66,7 +71,7 @@ void AddTrainCommand(CLI::App* app, CommandBody* body) {
   command->callback([flags, body] {
     *body = [flags] {
       return RunTrain(flags->config, flags->output, flags->init_from, flags->stage, flags->device,
-                      flags->max_steps, flags->export_only, flags->float32);
+                      flags->overrides, flags->max_steps, flags->export_only, flags->float32);
     };
   });
 }

@@ -6,7 +6,6 @@
 
 #include "gtest/gtest.h"
 #include "model/engine/engine.h"
-#include "model/package/package_writer.h"
 #include "model/torch/torch_backbone.h"
 #include "model/train/train_test_data.h"
 #include "model/train/trainer.h"
@@ -28,31 +27,6 @@ class DecodeSink final : public SequenceSink {
   std::vector<TokenId> tokens;
   absl::Status status = absl::UnknownError("has not ended");
 };
-
-absl::StatusOr<std::unique_ptr<ModelPackage>> ExportTiny(const Trainer& trainer,
-                                                         const std::string& folder) {
-  PackageContents contents;
-  contents.config = trainer.model();
-  contents.manifest.name = "toy";
-  contents.manifest.source_language = "en";
-  contents.manifest.target_languages = {"de"};
-  contents.manifest.max_positions = static_cast<int32_t>(trainer.model().max_positions);
-  const StreamLayout layout = TinyTrainLayout();
-  contents.manifest.prompts["de"] = layout.prompt;
-  contents.manifest.source_end = layout.source_end;
-  contents.manifest.target_headers["de"] = layout.target_header;
-  contents.manifest.end_of_target = layout.end_of_target;
-  const auto tensors = ExportHuggingFace(trainer.model(), trainer.weights());
-  for (const auto& [name, tensor] : tensors) {
-    contents.tensors.push_back(
-        {name,
-         {DType::kF32, tensor.sizes().vec(),
-          std::string_view(static_cast<const char*>(tensor.data_ptr()), tensor.nbytes())}});
-  }
-  const absl::Status written = WritePackage(folder, contents);
-  if (!written.ok()) return written;
-  return ModelPackage::Load(folder);
-}
 
 TEST(LearningTest, T1_TwoHundredPairsAreLearntAndDecodedBackExactly) {
   const std::vector<Sample> samples = ToySamples(200, 11);
@@ -77,7 +51,8 @@ TEST(LearningTest, T1_TwoHundredPairsAreLearntAndDecodedBackExactly) {
   EXPECT_LT(loss, 0.01);
 
   const std::string folder = absl::StrCat(testing::TempDir(), "/learning_", getpid());
-  const auto package = ExportTiny(**trainer, folder);
+  const auto package =
+      WriteToyPackage((*trainer)->model(), (*trainer)->weights(), TinyTrainLayout(), folder);
   ASSERT_TRUE(package.ok()) << package.status();
   TokenTraits traits;
   traits.flags.assign(64, TokenTraits::kWordStart);

@@ -3,9 +3,44 @@
 #include <atomic>
 #include <thread>
 
+#include "model/train/mode_form.h"
 #include "torch/torch.h"
 
 namespace dragoman::model {
+namespace {
+
+// Pack() for all but `group` with its own positions.
+MicroBatch PackMode(const std::vector<const Sample*>& samples,
+                    const std::vector<StreamLayout>& layouts, const PackOptions& options) {
+  std::vector<ModeExample> examples;
+  std::vector<const ModeRows*> cases;
+  examples.reserve(samples.size());
+  std::vector<int64_t> units;
+  MicroBatch batch;
+  for (const Sample* sample : samples) {
+    DrawSampleSchedule(*sample, options, &units);
+    StreamLayout layout = layouts[sample->language];
+    layout.prompt = PromptOf(*sample, layout.prompt, options);
+    examples.push_back(LaySample(options.mode, options.positions, *sample, layout, units));
+    const ModeRows& rows = examples.back().rows;
+    cases.push_back(&rows);
+    batch.tokens += static_cast<int64_t>(rows.source.size() + rows.target.size());
+  }
+  batch.form = BuildModeForm(cases);
+  std::vector<int64_t> rows, labels;
+  for (size_t s = 0; s < examples.size(); ++s) {
+    const int64_t first = static_cast<int64_t>(s) * batch.form.columns;
+    for (const ModeLabel& label : examples[s].labels) {
+      rows.push_back(first + (label.source_side ? 0 : batch.form.source_columns) + label.row);
+      labels.push_back(label.label);
+    }
+  }
+  batch.label_rows = torch::tensor(rows, torch::kInt64);
+  batch.labels = torch::tensor(labels, torch::kInt64);
+  return batch;
+}
+
+}  // namespace
 
 MicroBatch MicroBatch::To(const torch::Device& device) const {
   MicroBatch moved = *this;
@@ -56,6 +91,9 @@ Schedule DrawSampleSchedule(const Sample& sample, const PackOptions& options,
 
 MicroBatch Pack(const std::vector<const Sample*>& samples, const std::vector<StreamLayout>& layouts,
                 const PackOptions& options) {
+  if (options.mode != StreamMode::kGroup || options.positions != GroupPositions::kAll) {
+    return PackMode(samples, layouts, options);
+  }
   std::vector<TrainingFormCase> cases;
   cases.reserve(samples.size());
   std::vector<int64_t> units;

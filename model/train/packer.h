@@ -10,6 +10,7 @@
 #include "model/corpus/read_write_plan.h"
 #include "model/corpus/sample.h"
 #include "model/torch/training_form.h"
+#include "model/train/mode_layout.h"
 
 namespace dragoman::model {
 
@@ -17,6 +18,8 @@ struct PackOptions {
   uint64_t seed = 1;
   uint64_t epoch = 0;
   ScheduleMix schedule;
+  StreamMode mode = StreamMode::kGroup;
+  GroupPositions positions = GroupPositions::kAll;
   // Null: no demonstrations. `first_sample` is the element that the index counts from.
   const DemonstrationIndex* demonstrations = nullptr;
   const Sample* first_sample = nullptr;
@@ -27,8 +30,10 @@ struct PackOptions {
 struct MicroBatch {
   TrainingFormBatch form;
   torch::Tensor label_rows;  // int64 [labels]: rows of the batch that predict a label
-  torch::Tensor labels;      // int64 [labels]: y_1..y_m and EOS of every sample
-  int64_t tokens = 0;        // without padding, both sides
+  // int64 [labels]: y_1..y_m and EOS of every sample; interleaved modes have the first token of a
+  // word twice where source is read before it (mode_layout.h)
+  torch::Tensor labels;
+  int64_t tokens = 0;  // without padding, both sides
 
   MicroBatch To(const torch::Device& device) const;
 };

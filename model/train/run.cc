@@ -59,6 +59,13 @@ absl::Status LoadBaseModel(const TrainConfig& config, RunParts* parts) {
   parts->model = base->config();
   parts->manifest = base->manifest();
   parts->base_digest = base->weights_digest();
+  if (config.allow_phi_change) {
+    parts->manifest.phi = config.phi;
+  } else if (config.phi != 0 && config.phi != parts->manifest.phi) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("phi is ", config.phi, ", that of ", config.init_from, " is ",
+                     parts->manifest.phi, "; \"allow_phi_change\": true trains with another"));
+  }
   return GuardTorch("base model", [&]() -> absl::Status {
     DRAGOMAN_ASSIGN_OR_RETURN(parts->weights, LoadWeights(*base, torch::kFloat32, torch::kCPU));
     return absl::OkStatus();

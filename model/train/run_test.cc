@@ -11,6 +11,7 @@
 #include "gtest/gtest.h"
 #include "model/corpus/prepare.h"
 #include "model/train/checkpoint.h"
+#include "model/train/mode_translation.h"
 #include "model/train/train_test_data.h"
 #include "torch/torch.h"
 
@@ -147,6 +148,90 @@ TEST_F(RunTest, RefusesDataOfAnotherTokenizer) {
   const absl::Status status = Run();
 
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+}
+
+TEST_F(RunTest, AnotherPhiThanTheBasesNeedsLeave) {
+  ASSERT_TRUE(Run().ok());
+  config_.init_from = config_.output + "/package";
+  config_.output = folder_ + "/moved";
+  config_.phi = 16;
+  EXPECT_EQ(Run().code(), absl::StatusCode::kFailedPrecondition);
+
+  config_.allow_phi_change = true;
+  ASSERT_TRUE(Run().ok());
+
+  const auto package = ModelPackage::Load(config_.output + "/package");
+  ASSERT_TRUE(package.ok()) << package.status();
+  EXPECT_EQ((*package)->manifest().phi, 16);
+}
+
+TEST_F(RunTest, APackageOfAnyModeIsTranslatedLineByLine) {
+  config_.mode = "interleaved";
+  ASSERT_TRUE(Run().ok());
+  const auto package = ModelPackage::Load(config_.output + "/package");
+  ASSERT_TRUE(package.ok()) << package.status();
+  const auto tokenizer = LoadTokenizer(config_.output + "/package");
+  ASSERT_TRUE(tokenizer.ok());
+  ModeTranslationOptions options;
+  options.mode = StreamMode::kInterleaved;
+  options.k = 2;
+  const auto translations = TranslateUnderMode(**package, **tokenizer, "de",
+                                               {"The red cat is here.", "", "The dog."}, options);
+  ASSERT_TRUE(translations.ok()) << translations.status();
+  ASSERT_EQ(translations->size(), 3u);
+  EXPECT_EQ((*translations)[0].line.source_words, 5);
+  EXPECT_EQ((*translations)[1].line.text, "");
+  EXPECT_GT((*translations)[2].source_rows, 0);
+  for (const ModeTranslation& translation : *translations) {
+    for (const int64_t delay : translation.line.delays) {
+      EXPECT_LE(delay, translation.line.source_words);
+    }
+  }
+
+  options.device = "abacus";
+  EXPECT_EQ(TranslateUnderMode(**package, **tokenizer, "de", {"The dog."}, options).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST(TrainConfigTest, RefusesModesThatDoNotExistOrDoNotGoTogether) {
+  const auto status = [](const std::function<void(TrainConfig*)>& change) {
+    TrainConfig config = TinyTrainConfig();
+    change(&config);
+    return config.Validate();
+  };
+
+  EXPECT_TRUE(status([](TrainConfig* config) { config->mode = "batch_streaming"; }).ok());
+  EXPECT_TRUE(status([](TrainConfig* config) { config->positions = "no_source"; }).ok());
+  const absl::Status unknown = status([](TrainConfig* config) { config->mode = "braided"; });
+  EXPECT_NE(unknown.message().find("braided"), absl::string_view::npos) << unknown;
+  EXPECT_FALSE(status([](TrainConfig* config) { config->positions = "some"; }).ok());
+  EXPECT_FALSE(status([](TrainConfig* config) {
+                 config->mode = "batch";
+                 config->positions = "none";
+               }).ok());
+  EXPECT_FALSE(status([](TrainConfig* config) {
+                 config->mode = "batch";
+                 config->dev_files = {"dev.tsv"};
+               }).ok());
+}
+
+TEST(TrainConfigTest, OverridesReplaceFieldsAndUnknownOnesAreNamed) {
+  const std::string path = absl::StrCat(testing::TempDir(), "/overrides_", getpid(), ".json");
+  ASSERT_TRUE(WriteFileAtomically(path, R"({"data": "x", "schedule": {"min_k": 2}})").ok());
+
+  const auto config =
+      ReadTrainConfig(path, {"data=runs/a b", "schedule.max_k=5", "optimizer.decay=linear"});
+  const absl::Status unknown = ReadTrainConfig(path, {"schedule.mean_k=5"}).status();
+
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->data, "runs/a b");
+  EXPECT_EQ(config->schedule.min_k, 2);
+  EXPECT_EQ(config->schedule.max_k, 5);
+  EXPECT_EQ(config->optimizer.decay, "linear");
+  EXPECT_NE(unknown.message().find("mean_k"), absl::string_view::npos) << unknown;
+  EXPECT_FALSE(ReadTrainConfig(path, {"data"}).ok());
+  EXPECT_FALSE(ReadTrainConfig(path, {"data.x=1"}).ok());
+  std::filesystem::remove(path);
 }
 
 TEST(TrainConfigTest, RefusesUnknownFieldsAndNamesThem) {

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/status_macros.h"
+#include "model/train/mode_layout.h"
 
 namespace dragoman::model {
 namespace {
@@ -179,6 +180,30 @@ absl::Status ReadWeights(const Json& json, const std::string& where,
   return absl::OkStatus();
 }
 
+// "a.b=value" sets field b of object a.
+absl::Status ApplyOverride(const std::string& text, Json* json) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    return absl::InvalidArgumentError("\"" + text + "\": expected field=value");
+  }
+  std::string field = text.substr(0, equals);
+  Json* object = json;
+  for (size_t dot = field.find('.'); dot != std::string::npos; dot = field.find('.')) {
+    object = &(*object)[field.substr(0, dot)];
+    field = field.substr(dot + 1);
+    if (!object->is_null() && !object->is_object()) {
+      return absl::InvalidArgumentError("\"" + text + "\": there is no such object");
+    }
+  }
+  if (!object->is_null() && !object->is_object()) {
+    return absl::InvalidArgumentError("config: expected a JSON object");
+  }
+  const std::string value = text.substr(equals + 1);
+  const absl::StatusOr<Json> parsed = ParseJson(value);
+  (*object)[field] = parsed.ok() ? *parsed : Json(value);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status TrainConfig::Validate() const {
@@ -196,6 +221,19 @@ absl::Status TrainConfig::Validate() const {
   }
   if (stage != "sft" && stage != "router" && stage != "lora" && stage != "calibrate") {
     return fail("stage \"" + stage + "\" is unknown; use sft, router, lora or calibrate");
+  }
+  DRAGOMAN_ASSIGN_OR_RETURN(const StreamMode stream_mode, ParseTrainingMode(mode));
+  DRAGOMAN_ASSIGN_OR_RETURN(const GroupPositions group_positions, ParseGroupPositions(positions));
+  if (group_positions != GroupPositions::kAll && stream_mode != StreamMode::kGroup) {
+    return fail("positions \"" + positions + "\" needs mode group, not " + mode);
+  }
+  if (stream_mode != StreamMode::kGroup || group_positions != GroupPositions::kAll) {
+    if (stage != "sft") return fail("stage " + stage + " needs mode group with positions all");
+    if (!dev_files.empty()) {
+      return fail(
+          "dev_files: the engine translates under mode group with positions all only; leave "
+          "them out and use dragoman-model reproduce");
+    }
   }
   if (stage != "sft") {
     if (init_from.empty()) return fail("stage " + stage + " needs \"init_from\"");
@@ -220,8 +258,12 @@ absl::Status TrainConfig::Validate() const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<TrainConfig> ReadTrainConfig(const std::string& path) {
-  DRAGOMAN_ASSIGN_OR_RETURN(const Json json, ReadJsonFile(path));
+absl::StatusOr<TrainConfig> ReadTrainConfig(const std::string& path,
+                                            const std::vector<std::string>& overrides) {
+  DRAGOMAN_ASSIGN_OR_RETURN(Json json, ReadJsonFile(path));
+  for (const std::string& text : overrides) {
+    DRAGOMAN_RETURN_IF_ERROR(ApplyOverride(text, &json));
+  }
   TrainConfig config;
   config.model.tie_word_embeddings = true;
   FieldReader fields(json, path);
@@ -230,6 +272,9 @@ absl::StatusOr<TrainConfig> ReadTrainConfig(const std::string& path) {
   fields.String("init_from", &config.init_from);
   fields.String("stage", &config.stage);
   fields.Int("phi", &config.phi, 0, 1 << 20);
+  fields.Bool("allow_phi_change", &config.allow_phi_change);
+  fields.String("mode", &config.mode);
+  fields.String("positions", &config.positions);
   fields.Int("seed", &config.seed, 0, INT64_MAX);
   fields.String("device", &config.device);
   fields.Int("threads", &config.threads, 1, 1024);

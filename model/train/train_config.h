@@ -57,6 +57,10 @@ struct TrainConfig {
   std::string init_from;  // package or Hugging Face folder; empty: from scratch
   ModelConfig model;      // from scratch only; vocabulary from the tokenizer
   int32_t phi = 0;
+  // With init_from: train with `phi` instead of the base's. Ablations only.
+  bool allow_phi_change = false;
+  std::string mode = "group";     // ParseTrainingMode() of mode_layout.h
+  std::string positions = "all";  // ParseGroupPositions(); other than "all" only in mode group
   uint64_t seed = 1;
   // "cpu", "cuda" or "cuda:N": where the forward and backward passes and the optimizer run.
   std::string device = "cpu";
@@ -88,6 +92,9 @@ struct TrainConfig {
 };
 
 // Errors name file and field.
-absl::StatusOr<TrainConfig> ReadTrainConfig(const std::string& path);
+//   overrides: "field=value" or "object.field=value", applied before reading. A value that is no
+//   JSON is taken as a string.
+absl::StatusOr<TrainConfig> ReadTrainConfig(const std::string& path,
+                                            const std::vector<std::string>& overrides = {});
 
 }  // namespace dragoman::model

@@ -1,6 +1,8 @@
 #include "model/train/train_test_data.h"
 
 #include "base/random.h"
+#include "model/package/package_writer.h"
+#include "torch/torch.h"
 
 namespace dragoman::model {
 
@@ -48,6 +50,33 @@ std::vector<Sample> ToySamples(size_t count, uint64_t seed) {
     }
   }
   return samples;
+}
+
+absl::StatusOr<std::unique_ptr<ModelPackage>> WriteToyPackage(const ModelConfig& model,
+                                                              const TransformerWeights& weights,
+                                                              const StreamLayout& layout,
+                                                              const std::string& folder) {
+  PackageContents contents;
+  contents.config = model;
+  contents.manifest.name = "toy";
+  contents.manifest.source_language = "en";
+  contents.manifest.target_languages = {"de"};
+  contents.manifest.max_positions = static_cast<int32_t>(model.max_positions);
+  contents.manifest.phi = layout.phi;
+  contents.manifest.prompts["de"] = layout.prompt;
+  contents.manifest.source_end = layout.source_end;
+  contents.manifest.target_headers["de"] = layout.target_header;
+  contents.manifest.end_of_target = layout.end_of_target;
+  const auto tensors = ExportHuggingFace(model, weights);
+  for (const auto& [name, tensor] : tensors) {
+    contents.tensors.push_back(
+        {name,
+         {DType::kF32, tensor.sizes().vec(),
+          std::string_view(static_cast<const char*>(tensor.data_ptr()), tensor.nbytes())}});
+  }
+  const absl::Status written = WritePackage(folder, contents);
+  if (!written.ok()) return written;
+  return ModelPackage::Load(folder);
 }
 
 TrainConfig TinyTrainConfig() {

@@ -67,18 +67,20 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(
   SampleStreamOptions& stream = trainer->stream_options_;
   stream.seed = config.seed;
   stream.batch_tokens = config.batch_tokens;
-  size_t overhead = 0, longest = 0;
+  DRAGOMAN_ASSIGN_OR_RETURN(trainer->mode_, ParseTrainingMode(config.mode));
+  DRAGOMAN_ASSIGN_OR_RETURN(trainer->positions_, ParseGroupPositions(config.positions));
+  size_t overhead = 0;
+  int64_t side_tokens = model.max_positions;
   for (const StreamLayout& layout : trainer->layouts_) {
     overhead = std::max(
         overhead, layout.prompt.size() + layout.source_end.size() + layout.target_header.size());
-    longest = std::max({longest, layout.prompt.size() + layout.source_end.size(),
-                        layout.target_header.size() + static_cast<size_t>(layout.phi) + 1});
+    side_tokens = std::min(side_tokens, MaxSideTokens(trainer->mode_, layout, model.max_positions));
   }
   stream.overhead_tokens = overhead;
-  if (longest >= static_cast<size_t>(model.max_positions)) {
+  if (side_tokens <= 0) {
     return absl::InvalidArgumentError("the layout alone fills max_positions");
   }
-  stream.max_side_tokens = static_cast<size_t>(model.max_positions) - longest;
+  stream.max_side_tokens = static_cast<size_t>(side_tokens);
   for (const auto& [name, weight] : config.corpus_weights) {
     const auto it = std::find(corpora.begin(), corpora.end(), name);
     if (it == corpora.end()) {
@@ -109,6 +111,8 @@ Trainer::PackedStep Trainer::PackStep(uint64_t epoch, uint64_t next_batch) {
   PackOptions pack;
   pack.seed = config_.seed;
   pack.schedule = config_.schedule;
+  pack.mode = mode_;
+  pack.positions = positions_;
   pack.demonstrations = demonstrations_;
   pack.first_sample = samples_->data();
   pack.symbols = symbols_;
@@ -288,6 +292,8 @@ absl::StatusOr<double> Trainer::DevLoss(const std::vector<Sample>& samples,
     // One fixed schedule for all samples: a mix of that one kind alone.
     PackOptions pack;
     pack.seed = config_.seed;
+    pack.mode = mode_;
+    pack.positions = positions_;
     pack.schedule = {schedule.kind == Schedule::Kind::kFull ? 1.0 : 0.0,
                      schedule.kind == Schedule::Kind::kWaitK ? 1.0 : 0.0, 0.0, schedule.k,
                      schedule.k};

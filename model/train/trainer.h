@@ -95,6 +95,8 @@ class Trainer {
   RouterTensors router_tensors_;  // of router_
   BudgetWindow window_;
   AdamW optimizer_;
+  StreamMode mode_ = StreamMode::kGroup;
+  GroupPositions positions_ = GroupPositions::kAll;
   SampleStreamOptions stream_options_;
   const DemonstrationIndex* demonstrations_ = nullptr;
   DemonstrationSymbols symbols_;
