@@ -14,6 +14,10 @@ absl::StatusOr<torch::Device> ParseDevice(const std::string& name) {
     return absl::UnimplementedError(
         absl::StrCat("device ", name, ": this libtorch has no CUDA or finds no GPU; use cpu"));
   }
+#if DRAGOMAN_TORCH_HAS_FUSED
+  // cuDNN's attention is planned anew for every shape of a batch, and no two are alike.
+  at::globalContext().setSDPUseCuDNN(false);
+#endif
   return torch::Device(name);
 }
 

@@ -3,14 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "model/torch/device.h"
 #include "torch/torch.h"
-
-// torch::rms_norm came with 2.4, scaled dot-product attention with a scale before it.
-#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
-#define DRAGOMAN_TORCH_HAS_FUSED 1
-#else
-#define DRAGOMAN_TORCH_HAS_FUSED 0
-#endif
 
 namespace dragoman::model {
 
@@ -23,16 +17,25 @@ torch::Tensor DeviceRmsNorm(const torch::Tensor& x, const torch::Tensor& weight,
 #endif
 }
 
+torch::Tensor AttentionBias(const torch::Tensor& visible, torch::Dtype type) {
+  constexpr int64_t kAligned = 8;  // elements; other strides are copied at every use
+  const int64_t columns = visible.size(-1);
+  std::vector<int64_t> shape = visible.sizes().vec();
+  shape.back() = (columns + kAligned - 1) / kAligned * kAligned;
+  torch::Tensor bias = torch::zeros(shape, visible.options().dtype(type)).narrow(-1, 0, columns);
+  bias.masked_fill_(visible.logical_not(), -std::numeric_limits<double>::infinity());
+  return bias;
+}
+
 torch::Tensor DeviceAttention(const torch::Tensor& q, const torch::Tensor& k,
-                              const torch::Tensor& v, const torch::Tensor& visible) {
+                              const torch::Tensor& v, const torch::Tensor& bias) {
   const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(-1)));
 #if DRAGOMAN_TORCH_HAS_FUSED
-  return at::scaled_dot_product_attention(q, k, v, visible, /*dropout_p=*/0.0,
+  return at::scaled_dot_product_attention(q, k, v, bias, /*dropout_p=*/0.0,
                                           /*is_causal=*/false, scale);
 #else
   const torch::Tensor scores =
-      (torch::matmul(q, k.transpose(-2, -1)).to(torch::kFloat32) * scale)
-          .masked_fill(visible.logical_not(), -std::numeric_limits<double>::infinity());
+      torch::matmul(q, k.transpose(-2, -1)).to(torch::kFloat32) * scale + bias;
   return torch::matmul(torch::softmax(scores, -1).to(v.scalar_type()), v);
 #endif
 }

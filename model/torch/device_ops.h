@@ -11,9 +11,12 @@ namespace dragoman::model {
 torch::Tensor DeviceRmsNorm(const torch::Tensor& x, const torch::Tensor& weight, double eps,
                             torch::Dtype kept);
 
+// What DeviceAttention() adds to scores: 0 where `visible` (bool, any shape), else -infinity.
+torch::Tensor AttentionBias(const torch::Tensor& visible, torch::Dtype type);
+
 // Softmax attention of q, k, v [samples, heads, columns, head_dim] of one type, with as many heads
-// each; `visible` bool [samples, 1, columns, columns], at least one key a row.
+// each; bias of that type [samples, 1, columns, columns], at least one visible key a row.
 torch::Tensor DeviceAttention(const torch::Tensor& q, const torch::Tensor& k,
-                              const torch::Tensor& v, const torch::Tensor& visible);
+                              const torch::Tensor& v, const torch::Tensor& bias);
 
 }  // namespace dragoman::model

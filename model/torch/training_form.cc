@@ -59,9 +59,9 @@ torch::Tensor AttendPlainly(const ModelConfig& config, const TrainingFormBatch& 
 }
 
 // The same for bf16 q, k, v in as few passes as the device has.
-torch::Tensor AttendFused(const ModelConfig& config, const TrainingFormBatch& batch,
-                          const torch::Tensor& visible, const torch::Tensor& q,
-                          const torch::Tensor& k, const torch::Tensor& v) {
+torch::Tensor AttendOnDevice(const ModelConfig& config, const TrainingFormBatch& batch,
+                             const torch::Tensor& bias, const torch::Tensor& q,
+                             const torch::Tensor& k, const torch::Tensor& v) {
   const int64_t heads = config.num_heads, kv_heads = config.num_kv_heads;
   const auto per_head = [&](const torch::Tensor& x, int64_t copies) {
     return x.reshape({batch.samples, batch.columns, -1, 1, config.head_dim})
@@ -70,7 +70,7 @@ torch::Tensor AttendFused(const ModelConfig& config, const TrainingFormBatch& ba
         .transpose(1, 2);
   };
   return DeviceAttention(per_head(q, 1), per_head(k, heads / kv_heads),
-                         per_head(v, heads / kv_heads), visible)
+                         per_head(v, heads / kv_heads), bias)
       .transpose(1, 2)
       .reshape({batch.samples * batch.columns, heads * config.head_dim});
 }
@@ -149,15 +149,32 @@ torch::Tensor RunTrainingForm(const ModelConfig& config, const TransformerWeight
         options);
   }
   const torch::Tensor visible = VisibleKeys(batch);
+  const int64_t heads = config.num_heads, kv_heads = config.num_kv_heads;
+  if (options.bfloat16_activations) {
+    const torch::Tensor bias = AttentionBias(visible, torch::kBFloat16);
+    // x cos + (halves of x swapped) (-sin, sin): the rotation in fewer passes.
+    const torch::Tensor both_cos = torch::cat({cos, cos}, -1),
+                        both_sin = torch::cat({-sin, sin}, -1);
+    return RunTransformer(
+        config, weights, batch.tokens,
+        [&](int64_t, const torch::Tensor& qkv) {
+          const torch::Tensor rotated = qkv.narrow(1, 0, heads + kv_heads);
+          const torch::Tensor qk =
+              (rotated * both_cos + rotated.roll(config.head_dim / 2, -1) * both_sin)
+                  .to(torch::kBFloat16);
+          return AttendOnDevice(config, batch, bias, qk.narrow(1, 0, heads),
+                                qk.narrow(1, heads, kv_heads),
+                                qkv.narrow(1, heads + kv_heads, kv_heads).to(torch::kBFloat16));
+        },
+        options);
+  }
   return RunTransformer(
       config, weights, batch.tokens,
       [&, cos = cos, sin = sin](int64_t, const torch::Tensor& qkv) {
-        const int64_t heads = config.num_heads, kv_heads = config.num_kv_heads;
         const torch::Tensor qk = ApplyRotary(qkv.narrow(1, 0, heads + kv_heads), cos, sin);
-        const torch::Tensor q = qk.narrow(1, 0, heads), k = qk.narrow(1, heads, kv_heads),
-                            v = qkv.narrow(1, heads + kv_heads, kv_heads);
-        if (options.bfloat16_activations) return AttendFused(config, batch, visible, q, k, v);
-        return AttendPlainly(config, batch, visible, q, k, v, options.bfloat16_products);
+        return AttendPlainly(config, batch, visible, qk.narrow(1, 0, heads),
+                             qk.narrow(1, heads, kv_heads),
+                             qkv.narrow(1, heads + kv_heads, kv_heads), options.bfloat16_products);
       },
       options);
 }

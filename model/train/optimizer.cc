@@ -34,19 +34,21 @@ void AdamW::ZeroGradients() {
   for (auto& [name, parameter] : parameters_) parameter.mutable_grad() = torch::Tensor();
 }
 
+std::vector<torch::Tensor> AdamW::Gradients() const {
+  std::vector<torch::Tensor> gradients;
+  for (const auto& [name, parameter] : parameters_) {
+    if (parameter.grad().defined()) gradients.push_back(parameter.grad());
+  }
+  return gradients;
+}
+
 double AdamW::ClipGradients() {
   torch::NoGradGuard no_grad;
-  std::vector<torch::Tensor> norms;
-  for (auto& [name, parameter] : parameters_) {
-    if (parameter.grad().defined()) norms.push_back(parameter.grad().norm());
-  }
-  // One transfer from the device, not one a parameter.
-  const double norm = norms.empty() ? 0.0 : torch::stack(norms).norm().item<double>();
+  const std::vector<torch::Tensor> gradients = Gradients();
+  if (gradients.empty()) return 0.0;
+  const double norm = torch::stack(at::_foreach_norm(gradients)).norm().item<double>();
   if (config_.clip > 0 && norm > config_.clip) {
-    const double scale = config_.clip / (norm + 1e-6);
-    for (auto& [name, parameter] : parameters_) {
-      if (parameter.grad().defined()) parameter.mutable_grad().mul_(scale);
-    }
+    at::_foreach_mul_(gradients, config_.clip / (norm + 1e-6));
   }
   return norm;
 }
@@ -56,18 +58,29 @@ void AdamW::Step(double learning_rate) {
   ++steps_;
   const double correction1 = 1.0 - std::pow(config_.beta1, static_cast<double>(steps_));
   const double correction2 = 1.0 - std::pow(config_.beta2, static_cast<double>(steps_));
+  // Lists, so that an accelerator gets a few large kernels and not ten a parameter.
+  std::vector<torch::Tensor> parameters, matrices, m, v;
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    torch::Tensor& parameter = parameters_[i].second;
-    const torch::Tensor& gradient = parameter.grad();
-    if (!gradient.defined()) continue;
-    m_[i].mul_(config_.beta1).add_(gradient, 1.0 - config_.beta1);
-    v_[i].mul_(config_.beta2).addcmul_(gradient, gradient, 1.0 - config_.beta2);
-    if (config_.weight_decay > 0 && parameter.dim() == 2) {
-      parameter.mul_(1.0 - learning_rate * config_.weight_decay);
-    }
-    const torch::Tensor denominator = (v_[i].sqrt() / std::sqrt(correction2)).add_(config_.epsilon);
-    parameter.addcdiv_(m_[i], denominator, -learning_rate / correction1);
+    const torch::Tensor parameter = parameters_[i].second.detach();
+    if (!parameters_[i].second.grad().defined()) continue;
+    parameters.push_back(parameter);
+    if (parameter.dim() == 2) matrices.push_back(parameter);
+    m.push_back(m_[i]);
+    v.push_back(v_[i]);
   }
+  if (parameters.empty()) return;
+  const std::vector<torch::Tensor> gradients = Gradients();
+  at::_foreach_mul_(m, config_.beta1);
+  at::_foreach_add_(m, gradients, 1.0 - config_.beta1);
+  at::_foreach_mul_(v, config_.beta2);
+  at::_foreach_addcmul_(v, gradients, gradients, 1.0 - config_.beta2);
+  if (config_.weight_decay > 0 && !matrices.empty()) {
+    at::_foreach_mul_(matrices, 1.0 - learning_rate * config_.weight_decay);
+  }
+  const std::vector<torch::Tensor> denominators = at::_foreach_sqrt(v);
+  at::_foreach_div_(denominators, std::sqrt(correction2));
+  at::_foreach_add_(denominators, config_.epsilon);
+  at::_foreach_addcdiv_(parameters, m, denominators, -learning_rate / correction1);
 }
 
 std::vector<NamedParameter> AdamW::State() const {

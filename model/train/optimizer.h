@@ -30,6 +30,9 @@ class AdamW {
   const std::vector<NamedParameter>& parameters() const { return parameters_; }
 
  private:
+  // Of the parameters that have one, in their order.
+  std::vector<torch::Tensor> Gradients() const;
+
   const OptimizerConfig config_;
   std::vector<NamedParameter> parameters_;
   std::vector<torch::Tensor> m_, v_;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 #include "base/random.h"
 #include "base/status_macros.h"
@@ -92,6 +91,7 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(
   }
   trainer->plan_ = PlanEpoch(*samples, stream, 0);
   if (trainer->plan_.empty()) return absl::InvalidArgumentError("no sample fits into a batch");
+  trainer->batches_in_epoch_ = trainer->plan_.size();
   return trainer;
 }
 
@@ -117,7 +117,9 @@ Trainer::PackedStep Trainer::PackStep(uint64_t epoch, uint64_t next_batch) {
   pack.first_sample = samples_->data();
   pack.symbols = symbols_;
   pack.max_prompt_tokens = static_cast<size_t>(model_.max_positions) / 2;
-  PackedStep step{{}, epoch, next_batch};
+  PackedStep step;
+  step.epoch = epoch;
+  step.next_batch = next_batch;
   const auto plan = [&](uint64_t wanted) {
     if (plan_epoch_ == wanted) return;
     plan_ = PlanEpoch(*samples_, stream_options_, wanted);
@@ -140,6 +142,7 @@ Trainer::PackedStep Trainer::PackStep(uint64_t epoch, uint64_t next_batch) {
     ++step.next_batch;
   }
   pack.epoch = step.epoch;
+  step.batches_in_epoch = plan_.size();
   step.batches = PackAll(batches, layouts_, pack, config_.data_workers);
   return step;
 }
@@ -156,10 +159,14 @@ absl::StatusOr<StepResult> Trainer::TrainStep() {
   return GuardTorchOr<StepResult>("training step", [&]() -> absl::StatusOr<StepResult> {
     // Dropout masks of a step depend on seed and step alone, so a resumed run draws the same.
     torch::manual_seed(RandomStream(config_.seed, "dropout", 0, state_.step).NextBits());
-    const PackedStep step = packed_.has_value() ? *std::exchange(packed_, std::nullopt)
-                                                : PackStep(state_.epoch, state_.next_batch);
+    const PackedStep step =
+        packed_.valid() ? packed_.get() : PackStep(state_.epoch, state_.next_batch);
     state_.epoch = step.epoch;
     state_.next_batch = step.next_batch;
+    batches_in_epoch_ = step.batches_in_epoch;
+    packed_ = std::async(std::launch::async, [this, epoch = step.epoch, next = step.next_batch] {
+      return PackStep(epoch, next);
+    });
     StepResult result;
     for (const MicroBatch& batch : step.batches) {
       result.loss_tokens += batch.labels.size(0);
@@ -173,8 +180,6 @@ absl::StatusOr<StepResult> Trainer::TrainStep() {
                      static_cast<int64_t>(step.batches.size()), &loss_sum, &result)
           .backward();
     }
-    // An accelerator works on what was asked of it until its results are read.
-    packed_ = PackStep(state_.epoch, state_.next_batch);
     result.gradient_norm = optimizer_.ClipGradients();
     result.loss_sum = loss_sum.item<double>();
     if (!std::isfinite(result.loss_sum) || !std::isfinite(result.gradient_norm)) {
@@ -272,7 +277,8 @@ absl::StatusOr<bool> Trainer::Resume(const std::string& folder, std::vector<std:
     }
     state_ = *state;
     optimizer_.set_steps(state_.optimizer_steps);
-    packed_.reset();
+    packed_ = {};
+    batches_in_epoch_ = PlanEpoch(*samples_, stream_options_, state_.epoch).size();
     return true;
   });
 }

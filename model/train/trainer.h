@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -60,7 +61,7 @@ class Trainer {
   const TransformerWeights& weights() const { return weights_; }
   const ModelConfig& model() const { return model_; }
   TrainingState& state() { return state_; }
-  size_t batches_in_epoch() const { return plan_.size(); }
+  size_t batches_in_epoch() const { return batches_in_epoch_; }
   int64_t trained_parameters() const;
 
  private:
@@ -68,12 +69,13 @@ class Trainer {
   struct PackedStep {
     std::vector<MicroBatch> batches;
     uint64_t epoch = 0, next_batch = 0;
+    size_t batches_in_epoch = 0;
   };
 
   Trainer(const TrainConfig& config, const ModelConfig& model, const torch::Device& device,
           const std::vector<Sample>* samples, std::vector<StreamLayout> layouts,
           TransformerWeights weights, std::optional<Router> router);
-  // The step that begins at a place in the data.
+  // The step that begins at a place in the data. One caller at a time.
   PackedStep PackStep(uint64_t epoch, uint64_t next_batch);
   ForwardOptions Forward() const;
   std::vector<NamedParameter> CheckpointTensors() const;
@@ -98,10 +100,12 @@ class Trainer {
   SampleStreamOptions stream_options_;
   const DemonstrationIndex* demonstrations_ = nullptr;
   DemonstrationSymbols symbols_;
+  TrainingState state_;
+  size_t batches_in_epoch_ = 0;
+  // Of whoever runs PackStep().
   std::vector<std::vector<uint32_t>> plan_;  // batches of plan_epoch_
   uint64_t plan_epoch_ = 0;
-  std::optional<PackedStep> packed_;  // the next step's, made while the device was busy
-  TrainingState state_;
+  std::future<PackedStep> packed_;  // of the next step, made beside the one in progress
 };
 
 }  // namespace dragoman::model
