@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Group positions against the modes that they are compared with, in small, on Multi30k (docs/reproduction.md):
 #   scripts/reproduce_group_positions.sh DATA_DIR OUT_DIR [--device cuda] [--parallel N] [--languages de,fr]
-#                                        [--seeds 1,2] [--k 1,3,5,7] [--ablation-k 3] [--prepare-only] [--smoke]
+#                                        [--seeds 1,2] [--k 1,3,5,7] [--ablation-k 3] [--prepare-only] [--bases-only] [--smoke]
 # What is done already is skipped. STEPS_BASE, STEPS_MODE, LIMIT: other lengths; SET_BASE, SET_MODE: "field=value ..." for the
 # recipes; BIN: another dragoman-model.
 set -euo pipefail
@@ -20,6 +20,7 @@ while (($# > 0)); do
     --k) ks=$2; shift ;;
     --ablation-k) ablation=$2; shift ;;
     --prepare-only) prepare_only=1 ;;
+    --bases-only) bases_only=1 ;;
     --smoke) STEPS_BASE=4 STEPS_MODE=2 LIMIT=8 ;;
     *) echo "unknown: $1" >&2; exit 2 ;;
   esac
@@ -77,6 +78,7 @@ for l in ${languages//,/ }; do
 done
 [[ -z ${prepare_only:-} ]] || exit 0
 for s in ${seeds//,/ }; do for l in ${languages//,/ }; do echo "base $STEPS_BASE $l $s base base all||${SET_BASE:-}"; done; done | run_jobs
+[[ -z ${bases_only:-} ]] || exit 0
 for s in ${seeds//,/ }; do for l in ${languages//,/ }; do modes "$l" "$s"; done; done | run_jobs
 "$BIN" reproduce-table "$out"/json/*.json --output "$out/table.md"
 echo "$out/table.md"
