@@ -297,11 +297,12 @@ absl::Status RunTraining(const TrainConfig& config, const RunOptions& options) {
     return AddCalibratedRouter(config, parts.layouts, validation->Samples(), *std::move(router),
                                folder, line);
   }
+  // Outlives the trainer, which packs samples on a thread of its own.
+  std::unique_ptr<DemonstrationIndex> demonstrations;
   DRAGOMAN_ASSIGN_OR_RETURN(
       const std::unique_ptr<Trainer> trainer,
       Trainer::Create(config, parts.model, &parts.shards.samples, parts.shards.manifest.corpora,
                       parts.layouts, parts.weights, std::move(router)));
-  std::unique_ptr<DemonstrationIndex> demonstrations;
   if (config.demonstration_share > 0) {
     DRAGOMAN_ASSIGN_OR_RETURN(const DemonstrationSymbols symbols,
                               FindDemonstrationSymbols(*parts.tokenizer));

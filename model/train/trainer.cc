@@ -89,9 +89,10 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(
     }
     stream.corpus_weights[static_cast<uint16_t>(it - corpora.begin())] = weight;
   }
-  trainer->plan_ = PlanEpoch(*samples, stream, 0);
-  if (trainer->plan_.empty()) return absl::InvalidArgumentError("no sample fits into a batch");
-  trainer->batches_in_epoch_ = trainer->plan_.size();
+  trainer->batches_in_epoch_ = PlanEpoch(*samples, stream, 0).size();
+  if (trainer->batches_in_epoch_ == 0) {
+    return absl::InvalidArgumentError("no sample fits into a batch");
+  }
   return trainer;
 }
 
@@ -105,46 +106,27 @@ void Trainer::UseDemonstrations(const DemonstrationIndex* index,
                                 const DemonstrationSymbols& symbols) {
   demonstrations_ = index;
   symbols_ = symbols;
+  packer_.reset();
 }
 
-Trainer::PackedStep Trainer::PackStep(uint64_t epoch, uint64_t next_batch) {
-  PackOptions pack;
-  pack.seed = config_.seed;
-  pack.schedule = config_.schedule;
-  pack.mode = mode_;
-  pack.positions = positions_;
-  pack.demonstrations = demonstrations_;
-  pack.first_sample = samples_->data();
-  pack.symbols = symbols_;
-  pack.max_prompt_tokens = static_cast<size_t>(model_.max_positions) / 2;
-  PackedStep step;
-  step.epoch = epoch;
-  step.next_batch = next_batch;
-  const auto plan = [&](uint64_t wanted) {
-    if (plan_epoch_ == wanted) return;
-    plan_ = PlanEpoch(*samples_, stream_options_, wanted);
-    plan_epoch_ = wanted;
-  };
-  plan(epoch);
-  std::vector<std::vector<const Sample*>> batches;
-  for (int64_t i = 0; i < config_.accumulation; ++i) {
-    if (step.next_batch >= plan_.size()) {
-      // A step never spans two epochs: the tail of an epoch is a smaller step.
-      if (!batches.empty()) break;
-      ++step.epoch;
-      step.next_batch = 0;
-      plan(step.epoch);
-    }
-    batches.emplace_back();
-    for (const uint32_t index : plan_[step.next_batch]) {
-      batches.back().push_back(&(*samples_)[index]);
-    }
-    ++step.next_batch;
+StepPacker& Trainer::packer() {
+  if (packer_ == nullptr) {
+    StepPackerOptions options;
+    options.order = stream_options_;
+    options.accumulation = config_.accumulation;
+    options.workers = config_.data_workers;
+    PackOptions& pack = options.pack;
+    pack.seed = config_.seed;
+    pack.schedule = config_.schedule;
+    pack.mode = mode_;
+    pack.positions = positions_;
+    pack.demonstrations = demonstrations_;
+    pack.first_sample = samples_->data();
+    pack.symbols = symbols_;
+    pack.max_prompt_tokens = static_cast<size_t>(model_.max_positions) / 2;
+    packer_ = std::make_unique<StepPacker>(samples_, layouts_, options);
   }
-  pack.epoch = step.epoch;
-  step.batches_in_epoch = plan_.size();
-  step.batches = PackAll(batches, layouts_, pack, config_.data_workers);
-  return step;
+  return *packer_;
 }
 
 ForwardOptions Trainer::Forward() const {
@@ -159,14 +141,10 @@ absl::StatusOr<StepResult> Trainer::TrainStep() {
   return GuardTorchOr<StepResult>("training step", [&]() -> absl::StatusOr<StepResult> {
     // Dropout masks of a step depend on seed and step alone, so a resumed run draws the same.
     torch::manual_seed(RandomStream(config_.seed, "dropout", 0, state_.step).NextBits());
-    const PackedStep step =
-        packed_.valid() ? packed_.get() : PackStep(state_.epoch, state_.next_batch);
-    state_.epoch = step.epoch;
-    state_.next_batch = step.next_batch;
+    const PackedStep step = packer().Take({state_.epoch, state_.next_batch});
+    state_.epoch = step.after.epoch;
+    state_.next_batch = step.after.next_batch;
     batches_in_epoch_ = step.batches_in_epoch;
-    packed_ = std::async(std::launch::async, [this, epoch = step.epoch, next = step.next_batch] {
-      return PackStep(epoch, next);
-    });
     StepResult result;
     for (const MicroBatch& batch : step.batches) {
       result.loss_tokens += batch.labels.size(0);
@@ -277,7 +255,6 @@ absl::StatusOr<bool> Trainer::Resume(const std::string& folder, std::vector<std:
     }
     state_ = *state;
     optimizer_.set_steps(state_.optimizer_steps);
-    packed_ = {};
     batches_in_epoch_ = PlanEpoch(*samples_, stream_options_, state_.epoch).size();
     return true;
   });

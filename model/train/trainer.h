@@ -4,7 +4,6 @@
 
 #include <array>
 #include <cstdint>
-#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +16,7 @@
 #include "model/train/optimizer.h"
 #include "model/train/router_stage.h"
 #include "model/train/sft_stage.h"
+#include "model/train/step_packer.h"
 #include "model/train/train_config.h"
 
 namespace dragoman::model {
@@ -65,18 +65,10 @@ class Trainer {
   int64_t trained_parameters() const;
 
  private:
-  // The batches of one optimizer step, and where in the data the step after it begins.
-  struct PackedStep {
-    std::vector<MicroBatch> batches;
-    uint64_t epoch = 0, next_batch = 0;
-    size_t batches_in_epoch = 0;
-  };
-
   Trainer(const TrainConfig& config, const ModelConfig& model, const torch::Device& device,
           const std::vector<Sample>* samples, std::vector<StreamLayout> layouts,
           TransformerWeights weights, std::optional<Router> router);
-  // The step that begins at a place in the data. One caller at a time.
-  PackedStep PackStep(uint64_t epoch, uint64_t next_batch);
+  StepPacker& packer();
   ForwardOptions Forward() const;
   std::vector<NamedParameter> CheckpointTensors() const;
   // Loss of one micro-batch on the device, as backward() takes it; adds to `loss_sum` (fp64, on
@@ -102,10 +94,7 @@ class Trainer {
   DemonstrationSymbols symbols_;
   TrainingState state_;
   size_t batches_in_epoch_ = 0;
-  // Of whoever runs PackStep().
-  std::vector<std::vector<uint32_t>> plan_;  // batches of plan_epoch_
-  uint64_t plan_epoch_ = 0;
-  std::future<PackedStep> packed_;  // of the next step, made beside the one in progress
+  std::unique_ptr<StepPacker> packer_;  // null before the first step
 };
 
 }  // namespace dragoman::model
