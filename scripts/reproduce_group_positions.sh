@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Group positions against the modes that they are compared with, in small, on Multi30k (docs/reproduction.md):
+# Group positions against the modes that they are compared with, in small, on Multi30k (docs/group_positions.md):
 #   scripts/reproduce_group_positions.sh DATA_DIR OUT_DIR [--device cuda] [--parallel N] [--languages de,fr]
 #                                        [--seeds 1,2] [--k 1,3,5,7] [--ablation-k 3] [--prepare-only] [--bases-only] [--smoke]
 # What is done already is skipped. STEPS_BASE, STEPS_MODE, LIMIT: other lengths; SET_BASE, SET_MODE: "field=value ..." for the
