@@ -61,9 +61,9 @@ class StepPacker {
 
   Mutex mu_;
   CondVar changed_;
-  DataPlace place_ ABSL_GUARDED_BY(mu_);       // of what is packed or being packed
-  bool wanted_ ABSL_GUARDED_BY(mu_) = false;   // place_ is to be packed
-  bool done_ ABSL_GUARDED_BY(mu_) = false;     // packed_ or failure_ is that of place_
+  DataPlace place_ ABSL_GUARDED_BY(mu_);      // of what is packed or being packed
+  bool wanted_ ABSL_GUARDED_BY(mu_) = false;  // place_ is to be packed
+  bool done_ ABSL_GUARDED_BY(mu_) = false;    // packed_ or failure_ is that of place_
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   PackedStep packed_ ABSL_GUARDED_BY(mu_);
   std::exception_ptr failure_ ABSL_GUARDED_BY(mu_);
