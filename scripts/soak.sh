@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # R33: hours of load at 70 % of the slots with 5 % cancels. Memory, descriptors and lag are held to the bars: growth of memory
 # under 1 MiB an hour after the first part, descriptors constant, lag of the last part within 10 % (and 5 ms) of the first.
-# Usage: scripts/soak.sh [hours] [slots]     (default 8 and 64; fractions of an hour are fine)
+# Usage: scripts/soak.sh [hours] [slots] [weights]     (default 8, 64 and int8; fractions of an hour are fine)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${SOAK_PRESET:-release}
-hours=${1:-8} slots=${2:-64}
+hours=${1:-8} slots=${2:-64} weights=${3:-int8}
 parts=8
 seconds=$(awk "BEGIN {s = int($hours * 3600 / $parts); print s < 10 ? 10 : s}")
 streams=$(awk "BEGIN {print int($slots * 0.7)}")
@@ -17,7 +17,7 @@ cleanup() {
   rm -rf "$work"
 }
 trap cleanup EXIT
-"build/$preset/bin/dragoman-server" --model model/pretrained --insecure --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 \
+"build/$preset/bin/dragoman-server" --model model/pretrained --weights "$weights" --insecure --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 \
   --port-file "$work/ports" --slots "$slots" --drain-grace-seconds 0 --log-level warning 2>"$work/server.log" &
 server=$!
 port() { sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" "$work/ports"; }
