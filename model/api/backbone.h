@@ -80,8 +80,8 @@ class Backbone {
   virtual absl::Status Rollback(StreamId stream, const CacheMark& mark) = 0;
   virtual CacheStats Stats() const = 0;
 
-  // Copies the cached keys or values of one row of one layer as fp32, [kv_heads, head_dim]. Slow;
-  // for tests and inspection. Errors: NotFound, OutOfRange.
+  // Copies the cached keys or values of one row of one layer as fp32, [kv_heads, head_dim]; nothing
+  // for a layer without attention. Slow; for tests and inspection. Errors: NotFound, OutOfRange.
   virtual absl::Status ReadCache(StreamId stream, Side side, int32_t row, int64_t layer, bool keys,
                                  std::vector<float>* out) const = 0;
 };

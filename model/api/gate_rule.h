@@ -43,7 +43,9 @@ struct Router {
   std::array<double, 2> measured_rate{};  // at calibration
   std::string base_digest;                // of the backbone's tensors
   std::string digest;                     // of the router's own tensors
-  std::string noise = "faded";            // or "sampled"
+  // Of the gates it was trained with: "faded", "sampled", or "none" for one that gives all counted
+  // rows the same gates and has nothing to calibrate.
+  std::string noise = "faded";
   std::string source, license;
 
   const float* weights_of(int64_t layer) const {

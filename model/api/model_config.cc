@@ -44,13 +44,25 @@ const char* ArchitectureName(Architecture architecture) {
 int64_t ModelConfig::ParameterCount() const {
   const int64_t q = hidden_size * num_heads * head_dim;
   const int64_t kv = hidden_size * num_kv_heads * head_dim;
-  int64_t layer = 2 * q + 2 * kv + 3 * hidden_size * ffn_size + 2 * hidden_size;
-  if (qkv_bias) layer += (num_heads + 2 * num_kv_heads) * head_dim;
-  if (o_bias) layer += hidden_size;
-  if (mlp_bias) layer += 2 * ffn_size + hidden_size;
-  if (qk_norm) layer += 2 * head_dim;
+  int64_t attention = 2 * q + 2 * kv + hidden_size;
+  if (qkv_bias) attention += (num_heads + 2 * num_kv_heads) * head_dim;
+  if (o_bias) attention += hidden_size;
+  if (qk_norm) attention += 2 * head_dim;
+  int64_t mlp = 3 * hidden_size * ffn_size + hidden_size;
+  if (mlp_bias) mlp += 2 * ffn_size + hidden_size;
   const int64_t embeddings = vocab_size * hidden_size * (tie_word_embeddings ? 1 : 2);
-  return embeddings + num_layers * layer + hidden_size;
+  int64_t count = embeddings + hidden_size;
+  for (int64_t layer = 0; layer < num_layers; ++layer) {
+    if (modules_of(layer).attention) count += attention;
+    if (modules_of(layer).mlp) count += mlp;
+  }
+  return count;
+}
+
+int64_t ModelConfig::attention_layers() const {
+  if (layers.empty()) return num_layers;
+  return std::count_if(layers.begin(), layers.end(),
+                       [](const LayerModules& modules) { return modules.attention; });
 }
 
 RopeFrequencies ComputeRopeFrequencies(const ModelConfig& config) {

@@ -30,6 +30,14 @@ struct RopeScaling {
   std::vector<double> dimension_factors;  // longrope: one per rotated pair, head_dim / 2
 };
 
+// The modules that a layer has. A static export drops those that are never run.
+struct LayerModules {
+  bool attention = true;  // without it also no keys and values, and no place in the cache
+  bool mlp = true;
+
+  bool operator==(const LayerModules&) const = default;
+};
+
 // All sizes are counts of elements. Values are checked by package/config_json.
 struct ModelConfig {
   Architecture architecture = Architecture::kLlama;
@@ -48,8 +56,14 @@ struct ModelConfig {
   bool qkv_bias = false;  // Qwen2
   bool o_bias = false;
   bool mlp_bias = false;
-  bool qk_norm = false;            // Qwen3: RMSNorm over head_dim on q and k before RoPE
-  bool fused_projections = false;  // Phi-3: qkv_proj and gate_up_proj tensors
+  bool qk_norm = false;              // Qwen3: RMSNorm over head_dim on q and k before RoPE
+  bool fused_projections = false;    // Phi-3: qkv_proj and gate_up_proj tensors
+  std::vector<LayerModules> layers;  // [num_layers]; empty: every layer has both modules
+
+  LayerModules modules_of(int64_t layer) const {
+    return layers.empty() ? LayerModules() : layers[static_cast<size_t>(layer)];
+  }
+  int64_t attention_layers() const;
 
   // Number of weights, embeddings counted once when tied.
   int64_t ParameterCount() const;

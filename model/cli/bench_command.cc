@@ -10,17 +10,22 @@
 #include "model/api/kv_type.h"
 #include "model/cli/bench_subject.h"
 #include "model/cli/commands.h"
+#include "model/corpus/corpus_reader.h"
 #include "model/decode/sampler.h"
 #include "model/kernels/plain_read.h"
 #include "model/native/large_memory.h"
+#include "model/routing/skip_dial.h"
 #include "model/routing/skip_statistics.h"
+#include "model/tokenizer/tokenizer.h"
 
 namespace dragoman::model {
 namespace {
 
 struct BenchFlags {
   SubjectOptions subject;
-  double skip = 0;  // 0: dense only
+  double skip = 0;   // rate of random gates; 0: none
+  double theta = 0;  // dial of the package's router; 0: none
+  std::string text;  // source of the prompt; empty: any tokens
   int32_t prompt = 64, generate = 64, depth = 0, rounds = 5;
   std::vector<int32_t> streams = {1, 8, 16, 32};
   bool json = false;
@@ -38,6 +43,8 @@ struct SkipFacts {
   int64_t weight_bytes = 0, kv_bytes = 0;  // read by the decoding steps
   int64_t dense_kv_bytes = 0;
 };
+
+bool Skips(const BenchFlags& flags) { return flags.skip > 0 || flags.theta > 0; }
 
 // Prefill rows, the first one forced as in serving; none counts as skippable without `skip`.
 RowGroup GroupOf(bool skip, RowGroup group, int32_t index) {
@@ -105,8 +112,8 @@ void TakeFacts(const ModelConfig& config, const StepBatch& batch, const StepOutp
 // One prefill and one decoding run. `facts` null: only the time; the gates of a run without `skip`
 // are all open.
 absl::StatusOr<BenchRow> MeasureOnce(Backbone* backbone, const GreedySampler& sampler,
-                                     const BenchFlags& flags, int32_t streams, bool skip,
-                                     Clock* clock, SkipFacts* facts) {
+                                     const BenchFlags& flags, const std::vector<TokenId>& prompt,
+                                     int32_t streams, bool skip, Clock* clock, SkipFacts* facts) {
   const ModelConfig& config = backbone->config();
   const int64_t vocab = config.vocab_size;
   std::vector<StreamId> ids;
@@ -115,11 +122,12 @@ absl::StatusOr<BenchRow> MeasureOnce(Backbone* backbone, const GreedySampler& sa
         const StreamId id, backbone->Open(flags.prompt, flags.depth + flags.generate, /*phi=*/0));
     ids.push_back(id);
   }
+  const float offset = flags.theta > 0 ? SkipOffsetOf(flags.theta) : 0.0f;
   StepOutput output;
   StepBatch prefill;
   for (int32_t i = 0; i < flags.prompt; ++i) {
-    prefill.rows.push_back({AnyToken(i, vocab), ids[0], Side::kSource, i, -1, false,
-                            GroupOf(skip, RowGroup::kSource, i)});
+    prefill.rows.push_back({prompt[static_cast<size_t>(i)], ids[0], Side::kSource, i, -1, false,
+                            GroupOf(skip, RowGroup::kSource, i), offset});
   }
   const TimePoint begin = clock->Now();
   DRAGOMAN_RETURN_IF_ERROR(backbone->Forward(prefill, &output));
@@ -140,22 +148,25 @@ absl::StatusOr<BenchRow> MeasureOnce(Backbone* backbone, const GreedySampler& sa
   }
   StepBatch decode;
   decode.rows.resize(streams);
+  std::vector<TokenId> next(static_cast<size_t>(streams), AnyToken(0, vocab));
   for (int32_t i = 0; i < flags.generate; ++i) {
     for (int32_t s = 0; s < streams; ++s) {
-      decode.rows[s] = {AnyToken(i, vocab),
+      decode.rows[s] = {flags.text.empty() ? AnyToken(i, vocab) : next[static_cast<size_t>(s)],
                         ids[s],
                         Side::kTarget,
                         flags.depth + i,
                         flags.prompt,
                         true,
-                        GroupOf(skip, RowGroup::kTarget, i)};
+                        GroupOf(skip, RowGroup::kTarget, i),
+                        offset};
     }
     const TimePoint step = clock->Now();
     DRAGOMAN_RETURN_IF_ERROR(backbone->Forward(decode, &output));
     // Choosing the next token belongs to the step, also where nothing depends on it.
     for (int32_t s = 0; s < streams; ++s) {
-      DRAGOMAN_RETURN_IF_ERROR(
-          sampler.Select({output.row(s), static_cast<size_t>(vocab)}, 0, false).status());
+      DRAGOMAN_ASSIGN_OR_RETURN(
+          next[static_cast<size_t>(s)],
+          sampler.Select({output.row(s), static_cast<size_t>(vocab)}, 0, false));
     }
     result.decode_seconds += std::chrono::duration<double>(clock->Now() - step).count();
     TakeFacts(config, decode, output, flags.prompt, facts);
@@ -190,7 +201,11 @@ Json SkipReport(const BenchFlags& flags, const SkipFacts& facts, double dense_we
     return json;
   };
   Json json = Json::object();
-  json["rate"] = flags.skip;
+  if (flags.theta > 0) {
+    json["theta"] = flags.theta;
+  } else {
+    json["rate"] = flags.skip;
+  }
   json["prefill"] =
       part(facts.prefill, RowGroup::kSource, 1 / (1 - facts.prefill.Realised()), prefill_gain);
   json["decode"] = part(facts.decode, RowGroup::kTarget, dense_bytes / bytes, decode_gain);
@@ -209,12 +224,41 @@ Json SkipReport(const BenchFlags& flags, const SkipFacts& facts, double dense_we
   return json;
 }
 
+// Tokens of a prompt: of the text, over and over, or any.
+absl::StatusOr<std::vector<TokenId>> PromptTokens(const BenchFlags& flags, int64_t vocab) {
+  std::vector<TokenId> tokens;
+  if (flags.text.empty()) {
+    for (int32_t i = 0; i < flags.prompt; ++i) tokens.push_back(AnyToken(i, vocab));
+    return tokens;
+  }
+  if (flags.subject.model.empty()) {
+    return absl::InvalidArgumentError("--text needs --model: a shape has no tokenizer");
+  }
+  DRAGOMAN_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
+                            LoadTokenizer(flags.subject.model));
+  DRAGOMAN_ASSIGN_OR_RETURN(const std::vector<std::string> lines, ReadLines(flags.text));
+  std::vector<TokenId> text;
+  for (const std::string& line : lines) {
+    const std::vector<TokenId> ids = tokenizer->Encode(line);
+    text.insert(text.end(), ids.begin(), ids.end());
+  }
+  if (text.empty()) return absl::InvalidArgumentError(absl::StrCat(flags.text, " has no text"));
+  for (size_t i = 0; i < static_cast<size_t>(flags.prompt); ++i) {
+    tokens.push_back(text[i % text.size()]);
+  }
+  return tokens;
+}
+
 absl::Status RunBench(const BenchFlags& flags) {
+  if (flags.skip > 0 && flags.theta > 0) {
+    return absl::InvalidArgumentError("give --skip or --theta, not both");
+  }
   SystemClock clock;
   const int32_t most = *std::max_element(flags.streams.begin(), flags.streams.end());
   const int threads = flags.subject.threads;
   SubjectOptions options = flags.subject;
   options.skip = flags.skip;
+  options.router = flags.theta > 0;
   DRAGOMAN_ASSIGN_OR_RETURN(const Subject subject,
                             OpenSubject(options, static_cast<size_t>(most), flags.prompt,
                                         flags.depth + flags.generate, &clock));
@@ -222,6 +266,8 @@ absl::Status RunBench(const BenchFlags& flags) {
   TokenTraits traits;
   traits.flags.assign(static_cast<size_t>(backbone->config().vocab_size), TokenTraits::kWordStart);
   const GreedySampler sampler(std::move(traits));
+  DRAGOMAN_ASSIGN_OR_RETURN(const std::vector<TokenId> prompt,
+                            PromptTokens(flags, backbone->config().vocab_size));
   const int64_t weight_bytes = backbone->weight_bytes();
   const double read_rate = ReadBytesPerSecond(weight_bytes, std::max(1, threads), &clock);
   Json json = Json::object();
@@ -249,17 +295,17 @@ absl::Status RunBench(const BenchFlags& flags) {
     std::vector<double> prefill, decode, prefill_gain, decode_gain;
     SkipFacts facts(backbone->config());
     for (int32_t round = 0; round <= flags.rounds; ++round) {
-      DRAGOMAN_ASSIGN_OR_RETURN(const BenchRow dense, MeasureOnce(backbone, sampler, flags, streams,
-                                                                  false, &clock, nullptr));
+      DRAGOMAN_ASSIGN_OR_RETURN(const BenchRow dense, MeasureOnce(backbone, sampler, flags, prompt,
+                                                                  streams, false, &clock, nullptr));
       if (round > 0) {  // the first one warms up
         prefill.push_back(dense.prefill_seconds);
         decode.push_back(dense.decode_seconds);
       }
-      if (flags.skip == 0) continue;
+      if (!Skips(flags)) continue;
       // The gates of all rounds are the same: the rule draws them by stream, place and layer.
       DRAGOMAN_ASSIGN_OR_RETURN(
           const BenchRow skipping,
-          MeasureOnce(backbone, sampler, flags, streams, true, &clock, &facts));
+          MeasureOnce(backbone, sampler, flags, prompt, streams, true, &clock, &facts));
       if (round == 0) continue;
       prefill_gain.push_back(dense.prefill_seconds / skipping.prefill_seconds);
       decode_gain.push_back(dense.decode_seconds / skipping.decode_seconds);
@@ -279,7 +325,7 @@ absl::Status RunBench(const BenchFlags& flags) {
       std::printf("%8d %18.0f %18.0f %10.3f %11.0f%%\n", streams, flags.prompt / Median(prefill),
                   streams / step_seconds, 1000.0 * step_seconds, 100.0 * ratio);
     }
-    if (flags.skip > 0) {
+    if (Skips(flags)) {
       row["skip"] = SkipReport(flags, facts, static_cast<double>(weight_bytes),
                                Median(prefill_gain), Median(decode_gain));
     }
@@ -313,6 +359,14 @@ void AddBenchCommand(CLI::App* app, CommandBody* body) {
           "dense runs; 0: dense only")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1.0));
+  command
+      ->add_option("--theta", flags->theta,
+                   "Also with the package's router at this dial, in turn with dense runs; with "
+                   "--text its rates are those of real text")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  command->add_option("--text", flags->text,
+                      "Lines of source text for the prompt; what is generated continues it");
   command->add_option("--streams", flags->streams, "Numbers of parallel streams")
       ->capture_default_str()
       ->check(CLI::Range(1, 4096));

@@ -93,6 +93,9 @@ absl::StatusOr<Subject> OpenSubject(const SubjectOptions& options, size_t stream
   };
   const TimePoint begin = clock->Now();
   if (!options.shape.empty()) {
+    if (options.router) {
+      return absl::InvalidArgumentError("--theta needs --model: a shape has no router; use --skip");
+    }
     if (options.backend == "torch") {
       return absl::InvalidArgumentError("--shape measures the native backend; leave out --backend");
     }
@@ -109,6 +112,8 @@ absl::StatusOr<Subject> OpenSubject(const SubjectOptions& options, size_t stream
     DRAGOMAN_RETURN_IF_ERROR(check_positions(subject.package->config()));
     if (options.skip > 0) {
       backend.gates = SkipAnywhere(options.skip, subject.package->config().num_layers);
+    } else if (options.router) {
+      DRAGOMAN_ASSIGN_OR_RETURN(backend.gates, LoadRouter(*subject.package));
     }
     subject.name = subject.package->manifest().name;
     DRAGOMAN_ASSIGN_OR_RETURN(subject.backbone,

@@ -18,7 +18,10 @@ struct SubjectOptions {
   std::string weights;  // "fp32", "bf16", "int8", "int4"; empty: as the package has them
   std::string backend = "auto", device = "cpu", compute = "float32";
   int threads = 1;
-  double skip = 0;  // rate of random gates for rows that are not forced; 0: no gate rule. No flag
+  // No flags: gates for rows that are not forced, random ones of this rate, or those of the
+  // package's router. Neither: no gate rule.
+  double skip = 0;
+  bool router = false;
 };
 
 // Adds the flags of all fields to a command; one of --model and --shape is then required.

@@ -57,8 +57,10 @@ void AddTrainCommand(CLI::App* app, CommandBody* body) {
                       "Package to start from, without optimizer state");
   command
       ->add_option("--stage", flags->stage,
-                   "sft, router, lora or calibrate, instead of the config's")
-      ->check(CLI::IsMember({"sft", "router", "lora", "calibrate"}));
+                   "sft, router, lora, adapt, calibrate, prune or export-static, instead of the "
+                   "config's")
+      ->check(
+          CLI::IsMember({"sft", "router", "lora", "adapt", "calibrate", "prune", "export-static"}));
   command->add_option("--device", flags->device, "cpu, cuda or cuda:N, instead of the config's");
   command
       ->add_option("--set", flags->overrides,

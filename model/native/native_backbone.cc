@@ -59,7 +59,9 @@ class NativeBackbone final : public CachedBackbone {
       }
     }
     for (int64_t layer = 0; layer < config.num_layers; ++layer) {
-      pool_.push_back(LargeMemory::Map(options.max_pages * static_cast<size_t>(page_bytes())));
+      pool_.emplace_back();
+      if (!config.modules_of(layer).attention) continue;
+      pool_.back() = LargeMemory::Map(options.max_pages * static_cast<size_t>(page_bytes()));
       DRAGOMAN_CHECK_MSG(pool_.back().data() != nullptr, "no memory for the KV pool");
     }
     if (options.poison_freed_pages) {
@@ -76,7 +78,7 @@ class NativeBackbone final : public CachedBackbone {
   }
 
   int64_t weight_bytes() const override { return weights_.matrix_bytes(); }
-  int64_t kv_page_bytes() const override { return config_.num_layers * page_bytes(); }
+  int64_t kv_page_bytes() const override { return config_.attention_layers() * page_bytes(); }
 
   absl::Status Forward(const StepBatch& batch, StepOutput* output) override {
     DRAGOMAN_RETURN_IF_ERROR(cache_.Append(batch, &placements_));
@@ -109,6 +111,7 @@ class NativeBackbone final : public CachedBackbone {
                                                 layer, " of ", config_.num_layers));
     }
     out->clear();
+    if (!config_.modules_of(layer).attention) return absl::OkStatus();
     for (int64_t head = 0; head < config_.num_kv_heads; ++head) {
       const PageId page = table[row / kPageRows];
       const int64_t slot = row % kPageRows;
@@ -320,25 +323,30 @@ class NativeBackbone final : public CachedBackbone {
     const auto rows = static_cast<int64_t>(batch.rows.size());
     const int64_t hidden = config_.hidden_size;
     const bool decide = routed_ && !IsExempt(*gates_, layer);
+    const LayerModules modules = config_.modules_of(layer);
     ForRows(rows, hidden, [&](int64_t r) {
       const float* const x = hidden_.data() + r * hidden;
-      NormRow(x, weights.attention_norm, r, &normed_);
+      if (modules.attention) NormRow(x, weights.attention_norm, r, &normed_);
       if (decide) {
         gates[static_cast<size_t>(r * config_.num_layers + layer)] =
             DecideGates(*gates_, batch.rows[r], layer, x, config_.rms_norm_eps);
       }
     });
-    SelectRows(gates, rows, layer, kRunAttention, &attending_);
-    ProjectQueriesKeysValues(weights.qkv, rows);
-    ForRows(rows, qkv_size(), [&](int64_t r) {
-      const bool attends =
-          attending_.all ||
-          (gates[static_cast<size_t>(r * config_.num_layers + layer)] & kRunAttention) != 0;
-      PlaceRow(batch.rows[r], r, layer, attends);
-    });
-    if (attending_.count > 0) RunAttention(weights, layer);
-    SelectRows(gates, rows, layer, kRunMlp, &feeding_);
-    if (feeding_.count > 0) RunMlp(weights);
+    if (modules.attention) {
+      SelectRows(gates, rows, layer, kRunAttention, &attending_);
+      ProjectQueriesKeysValues(weights.qkv, rows);
+      ForRows(rows, qkv_size(), [&](int64_t r) {
+        const bool attends =
+            attending_.all ||
+            (gates[static_cast<size_t>(r * config_.num_layers + layer)] & kRunAttention) != 0;
+        PlaceRow(batch.rows[r], r, layer, attends);
+      });
+      if (attending_.count > 0) RunAttention(weights, layer);
+    }
+    if (modules.mlp) {
+      SelectRows(gates, rows, layer, kRunMlp, &feeding_);
+      if (feeding_.count > 0) RunMlp(weights);
+    }
   }
 
   // Fills `qkv_`: keys and values of all rows, queries of the attending ones.
@@ -480,6 +488,7 @@ class NativeBackbone final : public CachedBackbone {
     const std::vector<float> nothing(static_cast<size_t>(page_entries_),
                                      std::numeric_limits<float>::quiet_NaN());
     for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+      if (!config_.modules_of(layer).attention) continue;
       StoreKv(kv_type_, nothing.data(), page_entries_, 1, Keys(layer, page, 0));
     }
   }

@@ -112,11 +112,15 @@ std::vector<MatrixSlot> Slots(const ModelConfig& config, WeightType type, Native
     NativeLayer& layer = weights->layers[i];
     const std::string prefix = absl::StrCat("model.layers.", i, ".");
     const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
-    add(&layer.qkv, attended + 2 * config.num_kv_heads * config.head_dim, hidden, attention, qkv,
-        config.qkv_bias);
-    add(&layer.output, hidden, attended, attention, {"o_proj"}, config.o_bias);
-    add(&layer.gate_up, 2 * config.ffn_size, hidden, mlp, gate_up, config.mlp_bias);
-    add(&layer.down, hidden, config.ffn_size, mlp, {"down_proj"}, config.mlp_bias);
+    if (config.modules_of(i).attention) {
+      add(&layer.qkv, attended + 2 * config.num_kv_heads * config.head_dim, hidden, attention, qkv,
+          config.qkv_bias);
+      add(&layer.output, hidden, attended, attention, {"o_proj"}, config.o_bias);
+    }
+    if (config.modules_of(i).mlp) {
+      add(&layer.gate_up, 2 * config.ffn_size, hidden, mlp, gate_up, config.mlp_bias);
+      add(&layer.down, hidden, config.ffn_size, mlp, {"down_proj"}, config.mlp_bias);
+    }
   }
   const char* head = config.tie_word_embeddings ? "model.embed_tokens" : "lm_head";
   slots.push_back({&weights->head, config.vocab_size, hidden, "", {head}, nullptr, HeadType(type)});
@@ -156,10 +160,14 @@ void PackSlot(const MatrixSlot& slot, const std::vector<float>& values) {
 absl::Status ReadNorms(const Reader& reader, const ModelConfig& config, int64_t index,
                        NativeLayer* layer) {
   const std::string prefix = absl::StrCat("model.layers.", index, ".");
+  const LayerModules modules = config.modules_of(index);
+  if (modules.mlp) {
+    DRAGOMAN_RETURN_IF_ERROR(
+        reader.Append(prefix + "post_attention_layernorm.weight", &layer->ffn_norm));
+  }
+  if (!modules.attention) return absl::OkStatus();
   DRAGOMAN_RETURN_IF_ERROR(
       reader.Append(prefix + "input_layernorm.weight", &layer->attention_norm));
-  DRAGOMAN_RETURN_IF_ERROR(
-      reader.Append(prefix + "post_attention_layernorm.weight", &layer->ffn_norm));
   if (!config.qk_norm) return absl::OkStatus();
   DRAGOMAN_RETURN_IF_ERROR(reader.Append(prefix + "self_attn.q_norm.weight", &layer->q_norm));
   return reader.Append(prefix + "self_attn.k_norm.weight", &layer->k_norm);

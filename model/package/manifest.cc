@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t kFormatVersion = 1;
 constexpr size_t kDigestDigits = 64;
 constexpr char kSelfDigest[] = "manifest_sha256";
-constexpr std::array<const char*, 15> kFields = {"format_version",
+constexpr std::array<const char*, 16> kFields = {"format_version",
                                                  "name",
                                                  "description",
                                                  "license",
@@ -28,6 +28,7 @@ constexpr std::array<const char*, 15> kFields = {"format_version",
                                                  "source_end",
                                                  "target_headers",
                                                  "end_of_target",
+                                                 "layers",
                                                  "sha256",
                                                  kSelfDigest};
 
@@ -132,6 +133,26 @@ absl::Status ReadLanguages(const Json& json, PackageManifest* manifest) {
   return absl::OkStatus();
 }
 
+absl::Status ReadLayers(const Json& json, PackageManifest* manifest) {
+  const auto layers = json.find("layers");
+  if (layers == json.end()) return absl::OkStatus();
+  if (!layers->is_array() || layers->empty()) {
+    return Impossible("field \"layers\" must be a list, not empty");
+  }
+  for (const Json& layer : *layers) {
+    if (!layer.is_object() || layer.size() != 2 || !layer.contains("at") || !layer.contains("ml") ||
+        !layer["at"].is_boolean() || !layer["ml"].is_boolean()) {
+      return Impossible("field \"layers\" must hold objects {\"at\": bool, \"ml\": bool}");
+    }
+    manifest->layers.push_back({layer["at"].get<bool>(), layer["ml"].get<bool>()});
+    if (manifest->layers.back() == LayerModules{false, false}) {
+      return Impossible(absl::StrCat("layer ", manifest->layers.size() - 1,
+                                     " of field \"layers\" has no module; leave the layer out"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadDigests(const Json& json, PackageManifest* manifest) {
   const auto digests = json.find("sha256");
   if (digests == json.end()) return absl::OkStatus();
@@ -193,6 +214,7 @@ absl::StatusOr<PackageManifest> ParseManifest(std::string_view text) {
   DRAGOMAN_ASSIGN_OR_RETURN(manifest.target_headers, TokenLists(json, "target_headers"));
   DRAGOMAN_ASSIGN_OR_RETURN(const int64_t end, Int(json, "end_of_target", INT32_MAX));
   manifest.end_of_target = static_cast<TokenId>(end);
+  DRAGOMAN_RETURN_IF_ERROR(ReadLayers(json, &manifest));
   DRAGOMAN_RETURN_IF_ERROR(ReadDigests(json, &manifest));
   return manifest;
 }
@@ -212,6 +234,9 @@ std::string FormatManifest(const PackageManifest& manifest) {
   json["source_end"] = manifest.source_end;
   json["target_headers"] = manifest.target_headers;
   json["end_of_target"] = manifest.end_of_target;
+  for (const LayerModules& layer : manifest.layers) {
+    json["layers"].push_back({{"at", layer.attention}, {"ml", layer.mlp}});
+  }
   json["sha256"] = manifest.sha256;
   const std::string blank(kDigestDigits, '0');
   json[kSelfDigest] = blank;
@@ -226,6 +251,11 @@ absl::Status CheckManifest(const PackageManifest& manifest, const ModelConfig& c
   if (limit < 1 || limit > config.max_positions) {
     return Impossible(
         absl::StrCat("max_positions ", limit, ", config.json allows ", config.max_positions));
+  }
+  if (!manifest.layers.empty() &&
+      static_cast<int64_t>(manifest.layers.size()) != config.num_layers) {
+    return Impossible(absl::StrCat("layers has ", manifest.layers.size(),
+                                   " entries, config.json has ", config.num_layers, " layers"));
   }
   const auto check_ids = [&](const std::vector<TokenId>& ids, const std::string& what) {
     for (const TokenId id : ids) {

@@ -3,6 +3,7 @@
 //    "target_languages": ["de"], "phi": 0, "max_positions": 512, "default_policy": "wait-k:3",
 //    "prompts": {"de": [1, 4]}, "source_end": [6], "target_headers": {"de": [7]},
 //    "end_of_target": 2, "sha256": {"config.json": "<64 hex>"}, "manifest_sha256": "<64 hex>"}
+// A model that lacks modules says which it has: "layers": [{"at": true, "ml": false}, ...].
 // Unknown fields are refused. `manifest_sha256` is optional; if there, it is the SHA-256 of the
 // file with these 64 digits replaced by zeros, so that a changed byte anywhere in the package is
 // found.
@@ -34,6 +35,7 @@ struct PackageManifest {
   std::vector<TokenId> source_end;
   std::map<std::string, std::vector<TokenId>> target_headers;
   TokenId end_of_target = 0;
+  std::vector<LayerModules> layers;           // empty: every layer has both modules
   std::map<std::string, std::string> sha256;  // file name -> digest; checked at load when present
 };
 

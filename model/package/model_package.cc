@@ -150,7 +150,11 @@ absl::Status ModelPackage::ReadConfig(bool require_manifest) {
   DRAGOMAN_ASSIGN_OR_RETURN(const std::string text,
                             ReadTextFile(Join(folder_, kConfigFile), kMaxTextFile));
   DRAGOMAN_ASSIGN_OR_RETURN(config_, ParseConfigJson(text, position_limit));
-  if (has_manifest_) return CheckManifest(manifest_, config_);
+  if (has_manifest_) {
+    DRAGOMAN_RETURN_IF_ERROR(CheckManifest(manifest_, config_));
+    config_.layers = manifest_.layers;
+    return absl::OkStatus();
+  }
   manifest_.max_positions = static_cast<int32_t>(config_.max_positions);
   return absl::OkStatus();
 }

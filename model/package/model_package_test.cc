@@ -68,6 +68,43 @@ class ModelPackageTest : public ::testing::Test {
   int counter_ = 0;
 };
 
+TEST_F(ModelPackageTest, ALayerWithoutAModuleKeepsItsShape) {
+  contents_.config.layers = {{.attention = true, .mlp = false}};
+  std::erase_if(contents_.tensors, [](const NamedTensor& tensor) {
+    return tensor.name.find("mlp") != std::string::npos ||
+           tensor.name.find("post_attention") != std::string::npos;
+  });
+  Write();
+
+  const auto package = ModelPackage::Load(folder());
+
+  ASSERT_TRUE(package.ok()) << package.status();
+  EXPECT_EQ((*package)->config().layers, contents_.config.layers);
+  EXPECT_EQ((*package)->TensorNames().size(), contents_.tensors.size());
+}
+
+TEST_F(ModelPackageTest, LayersOfTheManifestMustFit) {
+  Write();
+  const std::string path = folder() + "/dragoman.json";
+  const auto load_with = [&](const Json& layers) {
+    Json json = *ReadJsonFile(path);
+    json.erase("manifest_sha256");
+    json["layers"] = layers;
+    Overwrite("dragoman.json", DumpJson(json, 2));
+    return ModelPackage::Load(folder()).status();
+  };
+  const Json both = {{"at", true}, {"ml", true}}, none = {{"at", false}, {"ml", false}};
+
+  EXPECT_TRUE(load_with(Json::array({both})).ok());
+  for (const Json& bad : {Json::array(), Json::array({both, both}), Json::array({none}), Json(3),
+                          Json::array({{{"at", true}}}), Json::array({{{"at", 1}, {"ml", true}}}),
+                          Json::array({{{"at", true}, {"ml", true}, {"x", true}}})}) {
+    const absl::Status status = load_with(bad);
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << DumpJson(bad) << status;
+    EXPECT_NE(status.message().find("layer"), std::string::npos) << status;
+  }
+}
+
 TEST_F(ModelPackageTest, LoadsWhatWasWritten) {
   Write();
 

@@ -112,6 +112,7 @@ absl::Status WritePackage(const std::string& folder, const PackageContents& cont
   const TemporaryFolder temporary(absl::StrCat(folder, ".tmp.", getpid()));
   DRAGOMAN_RETURN_IF_ERROR(temporary.Create());
   PackageManifest manifest = contents.manifest;
+  manifest.layers = contents.config.layers;
   manifest.sha256.clear();
   {
     DRAGOMAN_ASSIGN_OR_RETURN(const std::string weights, SerializeWeights(contents));

@@ -15,7 +15,7 @@ namespace dragoman::model {
 
 struct PackageContents {
   ModelConfig config;
-  PackageManifest manifest;          // its sha256 map is filled by the writer
+  PackageManifest manifest;          // the writer fills sha256, and layers from config
   std::vector<NamedTensor> tensors;  // exactly ExpectedTensors(config), any order, float types
   DType dtype = DType::kF32;         // element type on disk: F32 or BF16
   std::map<std::string, std::string> copies;  // name in the package -> path to copy from

@@ -59,14 +59,14 @@ class Fields {
     }
     return value;
   }
-  // "word" is one of two values.
-  absl::StatusOr<bool> IsFirst(const char* name, const char* first, const char* second) const {
-    DRAGOMAN_ASSIGN_OR_RETURN(const std::string text, Text(name));
-    if (text != first && text != second) {
+  absl::StatusOr<std::string> OneOf(const char* name,
+                                    const std::vector<std::string>& allowed) const {
+    DRAGOMAN_ASSIGN_OR_RETURN(std::string text, Text(name));
+    if (std::find(allowed.begin(), allowed.end(), text) == allowed.end()) {
       return absl::DataLossError(absl::StrCat("metadata field ", name, " is ", QuotedName(text),
-                                              ", must be ", first, " or ", second));
+                                              ", must be one of ", absl::StrJoin(allowed, ", ")));
     }
-    return text == first;
+    return text;
   }
 
  private:
@@ -119,9 +119,10 @@ absl::Status ReadMetadata(const Fields& fields, Router* router, bool* linear) {
     return absl::DataLossError(
         absl::StrCat("format is ", QuotedName(format), ", this program reads ", kFormat));
   }
-  DRAGOMAN_ASSIGN_OR_RETURN(*linear, fields.IsFirst("kind", "linear", "mlp"));
-  DRAGOMAN_ASSIGN_OR_RETURN(const bool rms, fields.IsFirst("input", "rms", "raw"));
-  router->input = rms ? RouterInput::kRms : RouterInput::kRaw;
+  DRAGOMAN_ASSIGN_OR_RETURN(const std::string kind, fields.OneOf("kind", {"linear", "mlp"}));
+  *linear = kind == "linear";
+  DRAGOMAN_ASSIGN_OR_RETURN(const std::string input, fields.OneOf("input", {"rms", "raw"}));
+  router->input = input == "rms" ? RouterInput::kRms : RouterInput::kRaw;
   DRAGOMAN_ASSIGN_OR_RETURN(const std::string rule, fields.Text("kv_rule"));
   if (rule != "always") {
     return absl::DataLossError(absl::StrCat(
@@ -135,8 +136,7 @@ absl::Status ReadMetadata(const Fields& fields, Router* router, bool* linear) {
   DRAGOMAN_ASSIGN_OR_RETURN(router->target_rate[1], fields.Rate("rho_target"));
   DRAGOMAN_ASSIGN_OR_RETURN(router->measured_rate[0], fields.Rate("rate_source"));
   DRAGOMAN_ASSIGN_OR_RETURN(router->measured_rate[1], fields.Rate("rate_target"));
-  DRAGOMAN_ASSIGN_OR_RETURN(const bool faded, fields.IsFirst("noise", "faded", "sampled"));
-  router->noise = faded ? "faded" : "sampled";
+  DRAGOMAN_ASSIGN_OR_RETURN(router->noise, fields.OneOf("noise", {"faded", "sampled", "none"}));
   router->source = fields.TextOr("source", "");
   router->license = fields.TextOr("license", "");
   return absl::OkStatus();

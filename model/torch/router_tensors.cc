@@ -42,8 +42,12 @@ RouterTensors MakeRouterTensors(const Router& router, const torch::Device& devic
 }
 
 void CopyRouterTensors(const RouterTensors& tensors, Router* router) {
-  CopyOut(tensors.weight, &router->weight);
-  CopyOut(tensors.bias, &router->bias);
+  // The axis of the modules: 1 of the weights, 2 of the biases.
+  const auto shared = [&](const torch::Tensor& values, int64_t axis) {
+    return tensors.per_layer ? values.narrow(axis, 0, 1).expand_as(values) : values;
+  };
+  CopyOut(shared(tensors.weight, 1), &router->weight);
+  CopyOut(shared(tensors.bias, 2), &router->bias);
 }
 
 std::vector<NamedParameter> ListParameters(const RouterTensors& router) {
@@ -64,7 +68,8 @@ torch::Tensor RouterScoresOf(const RouterTensors& router, int64_t layer, const t
   } else {
     z = torch::matmul(u, router.weight[layer].t());
   }
-  return z + router.bias.select(1, layer).index_select(0, GroupIndices(groups));
+  z = z + router.bias.select(1, layer).index_select(0, GroupIndices(groups));
+  return router.per_layer ? z.narrow(1, 0, 1).expand_as(z) : z;
 }
 
 torch::Tensor ThresholdGates(const RouterTensors& router, int64_t layer, const torch::Tensor& x,

@@ -19,10 +19,13 @@ struct RouterTensors {
   torch::Tensor theta;          // [2]
   std::vector<uint8_t> exempt;  // [layers]
   bool normalise = true;
+  // One decision for both modules of a layer, that of attention (the `layer-router` baseline).
+  bool per_layer = false;
 };
 
 RouterTensors MakeRouterTensors(const Router& router, const torch::Device& device);
-// Weight and bias copied back; everything else of `router` stays.
+// Weight and bias copied back, with per_layer those of attention for both modules; everything else
+// of `router` stays.
 void CopyRouterTensors(const RouterTensors& tensors, Router* router);
 
 // Trainable parameters of a linear router under stable names.

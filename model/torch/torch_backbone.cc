@@ -41,11 +41,15 @@ class TorchBackbone final : public CachedBackbone {
         weights_(std::move(weights)),
         rotary_(config, config.max_positions, dtype, device) {
     const auto rows = static_cast<int64_t>(options.max_pages) * kPageRows;
-    // [page rows, kv_heads, head_dim] per layer
+    // [page rows, kv_heads, head_dim] per layer that attends
     for (int64_t i = 0; i < config.num_layers; ++i) {
       const auto tensor_options = torch::TensorOptions().dtype(dtype).device(device);
-      keys_.push_back(torch::zeros({rows, config.num_kv_heads, config.head_dim}, tensor_options));
-      values_.push_back(torch::zeros({rows, config.num_kv_heads, config.head_dim}, tensor_options));
+      for (std::vector<torch::Tensor>* pools : {&keys_, &values_}) {
+        pools->push_back(
+            config.modules_of(i).attention
+                ? torch::zeros({rows, config.num_kv_heads, config.head_dim}, tensor_options)
+                : torch::Tensor());
+      }
     }
     if (options.gates != nullptr) {
       if (const auto* router = std::get_if<Router>(options.gates.get())) {
@@ -69,6 +73,7 @@ class TorchBackbone final : public CachedBackbone {
     int64_t bytes = 0;
     for (const auto* side : {&keys_, &values_}) {
       for (const torch::Tensor& layer : *side) {
+        if (!layer.defined()) continue;
         bytes += kPageRows * layer.stride(0) * static_cast<int64_t>(layer.element_size());
       }
     }
@@ -95,6 +100,8 @@ class TorchBackbone final : public CachedBackbone {
       return absl::OutOfRangeError(absl::StrCat("cache row ", row, " of ", length, ", layer ",
                                                 layer, " of ", config_.num_layers));
     }
+    out->clear();
+    if (!config_.modules_of(layer).attention) return absl::OkStatus();
     return GuardTorch("torch backbone", [&] {
       const torch::Tensor& pool = keys ? keys_[layer] : values_[layer];
       const int64_t slot = int64_t{table[row / kPageRows]} * kPageRows + row % kPageRows;
@@ -311,6 +318,7 @@ class TorchBackbone final : public CachedBackbone {
     torch::NoGradGuard no_grad;
     for (std::vector<torch::Tensor>* pools : {&keys_, &values_}) {
       for (torch::Tensor& pool : *pools) {
+        if (!pool.defined()) continue;
         pool.narrow(0, int64_t{page} * kPageRows, kPageRows)
             .fill_(std::numeric_limits<double>::quiet_NaN());
       }

@@ -142,31 +142,40 @@ torch::Tensor RunTransformer(const ModelConfig& config, const TransformerWeights
     const LayerWeights& layer = weights.layers[i];
     const torch::Tensor gates =
         options.gates ? options.gates(static_cast<int64_t>(i), x) : torch::Tensor();
-    torch::Tensor qkv = ApplyLinear(layer.qkv, norm(x, layer.attention_norm), options)
-                            .view({rows, heads + 2 * kv_heads, config.head_dim});
-    if (config.qk_norm) {
-      qkv = qkv.to(x.scalar_type());
-      qkv = torch::cat({RmsNorm(qkv.narrow(1, 0, heads), layer.q_norm, config.rms_norm_eps),
+    const auto add_branch = [&](int64_t module, const torch::Tensor& input, const auto& branch) {
+      const torch::Tensor sum = AddBranch(x, input, gates, module, options, branch);
+      if (options.observe) options.observe(static_cast<int64_t>(i), module, x, sum);
+      x = sum;
+    };
+    if (layer.qkv.weight.defined()) {
+      torch::Tensor qkv = ApplyLinear(layer.qkv, norm(x, layer.attention_norm), options)
+                              .view({rows, heads + 2 * kv_heads, config.head_dim});
+      if (config.qk_norm) {
+        qkv = qkv.to(x.scalar_type());
+        qkv =
+            torch::cat({RmsNorm(qkv.narrow(1, 0, heads), layer.q_norm, config.rms_norm_eps),
                         RmsNorm(qkv.narrow(1, heads, kv_heads), layer.k_norm, config.rms_norm_eps),
                         qkv.narrow(1, heads + kv_heads, kv_heads)},
                        1);
-    }
-    const torch::Tensor attended = attend(static_cast<int64_t>(i), qkv);
-    x = AddBranch(x, attended, gates, 0, options, [&](const torch::Tensor& input) {
-      return ApplyLinear(layer.output, input, options);
-    });
-    x = AddBranch(x, x, gates, 1, options, [&](const torch::Tensor& input) {
-      const torch::Tensor gate_up =
-          ApplyLinear(layer.gate_up, norm(input, layer.ffn_norm), options);
-      torch::Tensor activated;
-      if (options.fused) {
-        activated = FusedSwiGlu(gate_up);
-      } else {
-        const std::vector<torch::Tensor> halves = gate_up.chunk(2, 1);
-        activated = torch::silu(halves[0]) * halves[1];
       }
-      return ApplyLinear(layer.down, activated, options);
-    });
+      add_branch(0, attend(static_cast<int64_t>(i), qkv), [&](const torch::Tensor& input) {
+        return ApplyLinear(layer.output, input, options);
+      });
+    }
+    if (layer.down.weight.defined()) {
+      add_branch(1, x, [&](const torch::Tensor& input) {
+        const torch::Tensor gate_up =
+            ApplyLinear(layer.gate_up, norm(input, layer.ffn_norm), options);
+        torch::Tensor activated;
+        if (options.fused) {
+          activated = FusedSwiGlu(gate_up);
+        } else {
+          const std::vector<torch::Tensor> halves = gate_up.chunk(2, 1);
+          activated = torch::silu(halves[0]) * halves[1];
+        }
+        return ApplyLinear(layer.down, activated, options);
+      });
+    }
   }
   return norm(x, weights.final_norm);
 }

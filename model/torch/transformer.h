@@ -21,6 +21,10 @@ using AttendFn = std::function<torch::Tensor(int64_t layer, const torch::Tensor&
 // multiplied by them, else a skipped row keeps its bits.
 using GateFn = std::function<torch::Tensor(int64_t layer, const torch::Tensor& x)>;
 
+// Sees the residual stream [rows, hidden] before and after a module (0: attention, 1: MLP).
+using ModuleObserver = std::function<void(int64_t layer, int64_t module,
+                                          const torch::Tensor& before, const torch::Tensor& after)>;
+
 struct ForwardOptions {
   bool bfloat16_products = false;  // matrix products in bf16, everything else in the weights' type
   // What lies between two products of a branch is bf16 too; the residual stream stays fp32. Needs
@@ -31,6 +35,7 @@ struct ForwardOptions {
   double adapter_dropout = 0;  // on the input of adapters
   GateFn gates;                // empty: every row executes everything
   bool gather_rows = false;    // compute the rows of a branch that execute it, and no others
+  ModuleObserver observe;      // may be empty
 };
 
 // cos and sin of rotary positions, made in fp64 and kept in fp32 (fp64 for fp64 weights).

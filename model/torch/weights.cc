@@ -70,8 +70,7 @@ absl::StatusOr<LayerWeights> ReadLayer(const Reader& reader, const ModelConfig& 
     DRAGOMAN_ASSIGN_OR_RETURN(*out, reader.ReadConcatenated(prefix, parts, suffix));
     return absl::OkStatus();
   };
-  DRAGOMAN_RETURN_IF_ERROR(read("input_layernorm.weight", &weights.attention_norm));
-  DRAGOMAN_RETURN_IF_ERROR(read("post_attention_layernorm.weight", &weights.ffn_norm));
+  const LayerModules modules = config.modules_of(layer);
   const std::vector<std::string> qkv =
       config.fused_projections
           ? std::vector<std::string>{"self_attn.qkv_proj"}
@@ -79,14 +78,21 @@ absl::StatusOr<LayerWeights> ReadLayer(const Reader& reader, const ModelConfig& 
   const std::vector<std::string> gate_up =
       config.fused_projections ? std::vector<std::string>{"mlp.gate_up_proj"}
                                : std::vector<std::string>{"mlp.gate_proj", "mlp.up_proj"};
-  DRAGOMAN_RETURN_IF_ERROR(read_parts(qkv, ".weight", &weights.qkv.weight));
-  if (config.qkv_bias) DRAGOMAN_RETURN_IF_ERROR(read_parts(qkv, ".bias", &weights.qkv.bias));
-  if (config.qk_norm) {
-    DRAGOMAN_RETURN_IF_ERROR(read("self_attn.q_norm.weight", &weights.q_norm));
-    DRAGOMAN_RETURN_IF_ERROR(read("self_attn.k_norm.weight", &weights.k_norm));
+  if (modules.attention) {
+    DRAGOMAN_RETURN_IF_ERROR(read("input_layernorm.weight", &weights.attention_norm));
+    DRAGOMAN_RETURN_IF_ERROR(read_parts(qkv, ".weight", &weights.qkv.weight));
+    if (config.qkv_bias) DRAGOMAN_RETURN_IF_ERROR(read_parts(qkv, ".bias", &weights.qkv.bias));
+    if (config.qk_norm) {
+      DRAGOMAN_RETURN_IF_ERROR(read("self_attn.q_norm.weight", &weights.q_norm));
+      DRAGOMAN_RETURN_IF_ERROR(read("self_attn.k_norm.weight", &weights.k_norm));
+    }
+    DRAGOMAN_RETURN_IF_ERROR(read("self_attn.o_proj.weight", &weights.output.weight));
+    if (config.o_bias) {
+      DRAGOMAN_RETURN_IF_ERROR(read("self_attn.o_proj.bias", &weights.output.bias));
+    }
   }
-  DRAGOMAN_RETURN_IF_ERROR(read("self_attn.o_proj.weight", &weights.output.weight));
-  if (config.o_bias) DRAGOMAN_RETURN_IF_ERROR(read("self_attn.o_proj.bias", &weights.output.bias));
+  if (!modules.mlp) return weights;
+  DRAGOMAN_RETURN_IF_ERROR(read("post_attention_layernorm.weight", &weights.ffn_norm));
   DRAGOMAN_RETURN_IF_ERROR(read_parts(gate_up, ".weight", &weights.gate_up.weight));
   DRAGOMAN_RETURN_IF_ERROR(read("mlp.down_proj.weight", &weights.down.weight));
   if (config.mlp_bias) {
@@ -112,6 +118,7 @@ torch::Tensor NormalTensor(std::vector<int64_t> shape, double deviation, uint64_
 }
 
 void ListLinear(const std::string& name, const Linear& linear, std::vector<NamedParameter>* out) {
+  if (!linear.weight.defined()) return;
   out->emplace_back(name + ".weight", linear.weight);
   if (linear.bias.defined()) out->emplace_back(name + ".bias", linear.bias);
   for (size_t i = 0; i < linear.adapters.size(); ++i) {
@@ -130,12 +137,14 @@ std::vector<NamedParameter> ListParameters(const TransformerWeights& weights) {
   for (size_t i = 0; i < weights.layers.size(); ++i) {
     const LayerWeights& layer = weights.layers[i];
     const std::string prefix = absl::StrCat("layers.", i, ".");
-    list.emplace_back(prefix + "attention_norm", layer.attention_norm);
+    if (layer.attention_norm.defined()) {
+      list.emplace_back(prefix + "attention_norm", layer.attention_norm);
+    }
     ListLinear(prefix + "qkv", layer.qkv, &list);
     if (layer.q_norm.defined()) list.emplace_back(prefix + "q_norm", layer.q_norm);
     if (layer.k_norm.defined()) list.emplace_back(prefix + "k_norm", layer.k_norm);
     ListLinear(prefix + "output", layer.output, &list);
-    list.emplace_back(prefix + "ffn_norm", layer.ffn_norm);
+    if (layer.ffn_norm.defined()) list.emplace_back(prefix + "ffn_norm", layer.ffn_norm);
     ListLinear(prefix + "gate_up", layer.gate_up, &list);
     ListLinear(prefix + "down", layer.down, &list);
   }
@@ -235,6 +244,7 @@ void AddAdapters(const ModelConfig& config, int64_t rank, double alpha, uint64_t
   const int64_t kv_size = config.num_kv_heads * config.head_dim;
   const auto add = [&](Linear* linear, const std::string& name,
                        const std::vector<int64_t>& row_counts) {
+    if (!linear->weight.defined()) return;
     const int64_t in = linear->weight.size(1);
     linear->adapter_scale = alpha / static_cast<double>(rank);
     int64_t row = 0;
@@ -279,6 +289,7 @@ std::vector<std::pair<std::string, torch::Tensor>> ExportHuggingFace(
   torch::NoGradGuard no_grad;
   std::vector<std::pair<std::string, torch::Tensor>> out;
   const auto put = [&](const std::string& name, const torch::Tensor& tensor) {
+    if (!tensor.defined()) return;  // a module or a bias that the model does not have
     out.emplace_back(name, tensor.detach().to(torch::kCPU, torch::kFloat32).contiguous());
   };
   const int64_t q_size = config.num_heads * config.head_dim;
@@ -315,11 +326,11 @@ std::vector<std::pair<std::string, torch::Tensor>> ExportHuggingFace(
     put_rows(layer.gate_up.weight, "mlp.gate_up_proj", gate_up, ".weight");
     put_rows(layer.gate_up.bias, "mlp.gate_up_proj", gate_up, ".bias");
     put(prefix + "self_attn.o_proj.weight", layer.output.weight);
-    if (layer.output.bias.defined()) put(prefix + "self_attn.o_proj.bias", layer.output.bias);
+    put(prefix + "self_attn.o_proj.bias", layer.output.bias);
     put(prefix + "mlp.down_proj.weight", layer.down.weight);
-    if (layer.down.bias.defined()) put(prefix + "mlp.down_proj.bias", layer.down.bias);
-    if (layer.q_norm.defined()) put(prefix + "self_attn.q_norm.weight", layer.q_norm);
-    if (layer.k_norm.defined()) put(prefix + "self_attn.k_norm.weight", layer.k_norm);
+    put(prefix + "mlp.down_proj.bias", layer.down.bias);
+    put(prefix + "self_attn.q_norm.weight", layer.q_norm);
+    put(prefix + "self_attn.k_norm.weight", layer.k_norm);
   }
   return out;
 }

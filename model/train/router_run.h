@@ -10,24 +10,39 @@
 #include "model/api/gate_rule.h"
 #include "model/api/stream_layout.h"
 #include "model/corpus/sample.h"
+#include "model/package/model_package.h"
+#include "model/train/static_export.h"
 #include "model/train/train_config.h"
 
 namespace dragoman::model {
 
-// The router that a stage starts from: none for sft, a fresh one for router, that of the package
-// init_from for lora and calibrate. Errors: InvalidArgument (exempt_layers), those of
+// The router that a stage starts from: none for sft and prune, a fresh one for router, that of the
+// package init_from for the others. Errors: InvalidArgument (exempt_layers), those of
 // ReadRouterFile().
 absl::StatusOr<std::optional<Router>> StartingRouter(const TrainConfig& config,
                                                      const ModelConfig& model,
                                                      const std::string& base_digest);
 
 // Calibrates `router` for the weights of a package on held-out samples, whole schedules mixed as in
-// training, and puts it into the package. `layouts` by Sample::language. Errors: InvalidArgument
-// (too few samples), those of CalibrateThresholds() and of files.
+// training, and puts it into the package; stage prune makes the router here. `progress` gets the
+// held-out losses too: dense, under the gates, under random gates of their rates. `layouts` by
+// Sample::language. Errors: InvalidArgument (too few samples), those of CalibrateThresholds(), of
+// ChoosePrunedModules() and of files.
 absl::Status AddCalibratedRouter(const TrainConfig& config,
                                  const std::vector<StreamLayout>& layouts,
                                  const std::vector<Sample>& held_out, Router router,
                                  const std::string& package_folder,
                                  const std::function<void(const std::string&)>& progress);
+
+// The model of the package config.init_from without the modules that its router never runs on
+// held-out samples. Errors: FailedPrecondition (no such module; the loss rises by more than
+// kStaticExportLoss), those of files.
+absl::StatusOr<StaticModel> MakeStaticModel(
+    const TrainConfig& config, const std::vector<StreamLayout>& layouts,
+    const std::vector<Sample>& held_out, const Router& router,
+    const std::function<void(const std::string&)>& progress);
+
+// Puts a router into the folder of a package, bound to its weights.
+absl::Status PutRouter(const ModelPackage& package, Router router);
 
 }  // namespace dragoman::model

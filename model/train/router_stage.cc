@@ -39,16 +39,19 @@ Router InitRouter(const RouterConfig& config, const ModelConfig& model, uint64_t
     router.weight.push_back(scale * Normal(&random));
   }
   router.bias.assign(layers * 4, static_cast<float>(kStartBias));
-  router.exempt.assign(layers, 0);
-  if (config.exempt_layers.has_value()) {
-    for (const int64_t layer : *config.exempt_layers) {
-      router.exempt[static_cast<size_t>(layer)] = 1;
-    }
-  } else if (model.num_layers <= 12) {
-    router.exempt[0] = 1;
-  }
+  router.exempt = ExemptLayers(config, model);
   router.target_rate = {config.rho_source, config.rho_target};
   return router;
+}
+
+std::vector<uint8_t> ExemptLayers(const RouterConfig& config, const ModelConfig& model) {
+  std::vector<uint8_t> exempt(static_cast<size_t>(model.num_layers));
+  if (config.exempt_layers.has_value()) {
+    for (const int64_t layer : *config.exempt_layers) exempt[static_cast<size_t>(layer)] = 1;
+  } else if (model.num_layers <= 12) {
+    exempt[0] = 1;
+  }
+  return exempt;
 }
 
 RouterSchedule RouterScheduleAt(const RouterConfig& config, int64_t step, int64_t max_steps) {
@@ -64,34 +67,63 @@ RouterSchedule RouterScheduleAt(const RouterConfig& config, int64_t step, int64_
 
 RowGates RowGates::Noisy(const RouterTensors& router, const ModelConfig& model,
                          const torch::Tensor& groups, const RouterSchedule& schedule) {
-  return RowGates(router, model, groups, false, schedule);
+  return RowGates(router, model, groups,
+                  [schedule](const RowGates& self, int64_t layer, const torch::Tensor& x) {
+                    return self.NoisyGates(layer, x, schedule);
+                  });
 }
 
 RowGates RowGates::Deterministic(const RouterTensors& router, const ModelConfig& model,
                                  const torch::Tensor& groups) {
-  return RowGates(router, model, groups, true, {});
+  return RowGates(
+      router, model, groups, [](const RowGates& self, int64_t layer, const torch::Tensor& x) {
+        torch::NoGradGuard no_grad;
+        return ThresholdGates(self.router_, layer, x, self.groups_, {}, self.model_.rms_norm_eps);
+      });
+}
+
+RowGates RowGates::Random(const RouterTensors& router, const ModelConfig& model,
+                          const torch::Tensor& groups, const std::array<double, 2>& rates) {
+  const auto layers = static_cast<double>(model.num_layers);
+  const double routed =
+      layers - static_cast<double>(std::count(router.exempt.begin(), router.exempt.end(), 1));
+  const std::array<double, 2> in_layer = {rates[0] * layers / std::max(routed, 1.0),
+                                          rates[1] * layers / std::max(routed, 1.0)};
+  return RowGates(router, model, groups,
+                  [in_layer](const RowGates& self, int64_t, const torch::Tensor&) {
+                    return self.RandomGatesOf(in_layer);
+                  });
 }
 
 GateFn RowGates::function() {
   gates_.clear();
   return [this](int64_t layer, const torch::Tensor& x) -> torch::Tensor {
-    torch::Tensor gates;
-    if (deterministic_ || router_.exempt[static_cast<size_t>(layer)] != 0) {
-      torch::NoGradGuard no_grad;
-      gates = ThresholdGates(router_, layer, x, groups_, {}, model_.rms_norm_eps);
-    } else {
-      const torch::Tensor z = RouterScoresOf(router_, layer, x, groups_, model_.rms_norm_eps);
-      const torch::Tensor u = torch::rand_like(z).clamp(1e-6, 1.0 - 1e-6);
-      const torch::Tensor noisy = z + schedule_.noise * (u / (1.0 - u)).log();
-      const torch::Tensor soft = torch::sigmoid(noisy / schedule_.temperature);
-      const torch::Tensor hard = (noisy > 0).to(torch::kFloat32);
-      const torch::Tensor forced =
-          (groups_ == static_cast<int64_t>(RowGroup::kForced)).unsqueeze(1);
-      gates = torch::where(forced, torch::ones_like(soft), hard + soft - soft.detach());
-    }
-    gates_.push_back(gates);
-    return gates;
+    const bool exempt = router_.exempt[static_cast<size_t>(layer)] != 0;
+    gates_.push_back(exempt ? torch::ones({x.size(0), 2}, x.device()) : decide_(*this, layer, x));
+    return gates_.back();
   };
+}
+
+torch::Tensor RowGates::Forced() const {
+  return (groups_ == static_cast<int64_t>(RowGroup::kForced)).unsqueeze(1);
+}
+
+torch::Tensor RowGates::NoisyGates(int64_t layer, const torch::Tensor& x,
+                                   const RouterSchedule& schedule) const {
+  const torch::Tensor z = RouterScoresOf(router_, layer, x, groups_, model_.rms_norm_eps);
+  torch::Tensor u = torch::rand_like(z).clamp(1e-6, 1.0 - 1e-6);
+  if (router_.per_layer) u = u.narrow(1, 0, 1).expand_as(u);
+  const torch::Tensor noisy = z + schedule.noise * (u / (1.0 - u)).log();
+  const torch::Tensor soft = torch::sigmoid(noisy / schedule.temperature);
+  const torch::Tensor hard = (noisy > 0).to(torch::kFloat32);
+  return torch::where(Forced(), torch::ones_like(soft), hard + soft - soft.detach());
+}
+
+torch::Tensor RowGates::RandomGatesOf(const std::array<double, 2>& rates) const {
+  const torch::Tensor rate =
+      torch::where(groups_ == GroupValue(1), rates[1], rates[0]).unsqueeze(1);
+  const torch::Tensor u = torch::rand({groups_.size(0), 2}, groups_.device());
+  return ((u >= rate) | Forced()).to(torch::kFloat32);
 }
 
 torch::Tensor RowGates::SkipShares(size_t group) const {

@@ -16,9 +16,12 @@
 namespace dragoman::model {
 
 // An untrained linear router that executes 95 % of what it sees: weights N(0, (0.1 /
-// sqrt(width))^2), biases logit(0.95). Layer 0 of models with at most 12 layers is exempt unless
-// the config says which are.
+// sqrt(width))^2), biases logit(0.95).
 Router InitRouter(const RouterConfig& config, const ModelConfig& model, uint64_t seed);
+
+// [layers]: 1 for layers that never skip: those that the config names, or layer 0 of models with at
+// most 12 layers.
+std::vector<uint8_t> ExemptLayers(const RouterConfig& config, const ModelConfig& model);
 
 // What changes over the steps 0 .. max_steps - 1 of a run.
 struct RouterSchedule {
@@ -38,6 +41,10 @@ class RowGates {
   // Those of serving: z against the thresholds.
   static RowGates Deterministic(const RouterTensors& router, const ModelConfig& model,
                                 const torch::Tensor& groups);
+  // The `random` baseline: modules of layers that are not exempt are skipped at one rate per group,
+  // so that `rates` of all weights are. The draws come from torch's generator.
+  static RowGates Random(const RouterTensors& router, const ModelConfig& model,
+                         const torch::Tensor& groups, const std::array<double, 2>& rates);
 
   // For ForwardOptions::gates; valid as long as this object.
   GateFn function();
@@ -49,19 +56,22 @@ class RowGates {
   torch::Tensor SkipShares(size_t group) const;
 
  private:
+  // Gates of one layer from its input.
+  using DecideFn = std::function<torch::Tensor(const RowGates&, int64_t, const torch::Tensor&)>;
+
   RowGates(const RouterTensors& router, const ModelConfig& model, torch::Tensor groups,
-           bool deterministic, const RouterSchedule& schedule)
-      : router_(router),
-        model_(model),
-        groups_(std::move(groups)),
-        deterministic_(deterministic),
-        schedule_(schedule) {}
+           DecideFn decide)
+      : router_(router), model_(model), groups_(std::move(groups)), decide_(std::move(decide)) {}
+
+  torch::Tensor NoisyGates(int64_t layer, const torch::Tensor& x,
+                           const RouterSchedule& schedule) const;
+  torch::Tensor RandomGatesOf(const std::array<double, 2>& rates) const;
+  torch::Tensor Forced() const;  // [rows, 1] bool
 
   const RouterTensors& router_;
   const ModelConfig& model_;
   const torch::Tensor groups_;
-  const bool deterministic_;
-  const RouterSchedule schedule_;
+  const DecideFn decide_;
   std::vector<torch::Tensor> gates_;  // per layer [rows, 2]
 };
 

@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "gtest/gtest.h"
+#include "model/routing/skip_statistics.h"
+#include "model/routing/static_pruning.h"
 #include "model/train/train_test_data.h"
 #include "model/train/trainer.h"
 #include "tests/support/tiny_model/test_folder.h"
@@ -120,6 +122,72 @@ TEST(RouterStageTest, R10_GradientsAreThoseOfTheClosedForm) {
   EXPECT_GT((a == 0).sum().item<int64_t>(), 0) << "no row skipped";
   EXPECT_TRUE(torch::equal(a[4], torch::ones({2}))) << "forced row";
   EXPECT_TRUE(((a == 0) | (a == 1)).all().item<bool>());
+}
+
+TEST(RouterStageTest, OneDecisionPerLayerStaysOneThroughTraining) {
+  TrainConfig config = RouterTrainConfig();
+  config.router.per_layer = true;
+  RouterRun run(config);
+
+  Steps(&run, 20);
+
+  const Router router = run->TrainedRouter();
+  const Router start = InitRouter(config.router, TinyTrainModel(), config.seed);
+  EXPECT_NE(router.weight, start.weight);
+  for (int64_t layer = 0; layer < router.num_layers; ++layer) {
+    const float* weights = router.weights_of(layer);
+    EXPECT_EQ(std::vector<float>(weights, weights + router.width),
+              std::vector<float>(weights + router.width, weights + 2 * router.width));
+    for (size_t group = 0; group < 2; ++group) {
+      EXPECT_EQ(router.bias_of(group, layer, 0), router.bias_of(group, layer, 1));
+    }
+  }
+}
+
+// All weights learn under the gates of a router that stays as it is; samples that are dense count
+// in no rate.
+TEST(RouterStageTest, AdaptTrainsTheModelUnderItsRouter) {
+  TrainConfig config = RouterTrainConfig();
+  config.stage = "adapt";
+  config.router.dense_share = 0.5;
+  config.router.distill = 0.5;
+  const std::vector<Sample> samples = ToySamples(40, 3);
+  const Router router = ConstantRouter(TinyTrainModel(), {kRunBoth, kRunAttention});
+  const TransformerWeights weights = InitWeights(TinyTrainModel(), 5);
+  std::vector<torch::Tensor> before;
+  for (const auto& [name, tensor] : ListParameters(weights)) before.push_back(tensor.clone());
+  auto trainer = Trainer::Create(config, TinyTrainModel(), &samples, {"toy"}, {TinyTrainLayout()},
+                                 weights, router);
+  ASSERT_TRUE(trainer.ok()) << trainer.status();
+  const double mlp_share =
+      CountLayerWeights(TinyTrainModel()).mlp / (2 * CountLayerWeights(TinyTrainModel()).all());
+
+  for (int i = 0; i < 3; ++i) {
+    const auto step = (*trainer)->TrainStep();
+    ASSERT_TRUE(step.ok()) << step.status();
+    EXPECT_NEAR(step->skip_rate[0], mlp_share, 1e-6);
+    EXPECT_NEAR(step->skip_rate[1], mlp_share, 1e-6);
+  }
+
+  EXPECT_EQ((*trainer)->TrainedRouter().bias, router.bias);
+  size_t i = 0;
+  for (const auto& [name, tensor] : ListParameters((*trainer)->weights())) {
+    EXPECT_FALSE(torch::equal(tensor, before[i++])) << name;
+  }
+}
+
+TEST(RouterStageTest, DistillationIsTheDivergenceOfTheTwoDistributions) {
+  const TransformerWeights weights = InitWeights(TinyTrainModel(), 5);
+  torch::manual_seed(4);
+  const torch::Tensor teacher = torch::randn({7, 32}), student = torch::randn({7, 32});
+
+  const double got = DistillationSum(weights, teacher, student, {}).item<double>();
+
+  torch::NoGradGuard no_grad;
+  const torch::Tensor p = torch::softmax(torch::mm(teacher, weights.head.t()), -1),
+                      q = torch::softmax(torch::mm(student, weights.head.t()), -1);
+  EXPECT_NEAR(got, (p * (p / q).log()).sum().item<double>(), 1e-4);
+  EXPECT_NEAR(DistillationSum(weights, teacher, teacher, {}).item<double>(), 0, 1e-5);
 }
 
 TEST(RouterStageTest, ScheduleFadesTheNoiseAndRaisesTheBudget) {

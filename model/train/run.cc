@@ -291,11 +291,23 @@ absl::Status RunTraining(const TrainConfig& config, const RunOptions& options) {
   DRAGOMAN_ASSIGN_OR_RETURN(std::optional<Router> router,
                             StartingRouter(config, parts.model, parts.base_digest));
   const auto line = [&log](const std::string& text) { log.Line(text); };
-  if (config.stage == "calibrate") {
+  if (config.stage == "calibrate" || config.stage == "prune") {
     const std::string folder = config.output + "/package";
     DRAGOMAN_RETURN_IF_ERROR(WriteRunPackage(config, parts, parts.weights, folder, true));
-    return AddCalibratedRouter(config, parts.layouts, validation->Samples(), *std::move(router),
-                               folder, line);
+    return AddCalibratedRouter(config, parts.layouts, validation->Samples(),
+                               std::move(router).value_or(Router()), folder, line);
+  }
+  if (config.stage == "export-static") {
+    const std::string folder = config.output + "/package";
+    DRAGOMAN_ASSIGN_OR_RETURN(
+        StaticModel pruned,
+        MakeStaticModel(config, parts.layouts, validation->Samples(), *router, line));
+    parts.model = pruned.config;
+    DRAGOMAN_RETURN_IF_ERROR(WriteRunPackage(config, parts, pruned.weights, folder, true));
+    if (!pruned.router.has_value()) return absl::OkStatus();
+    DRAGOMAN_ASSIGN_OR_RETURN(const std::unique_ptr<ModelPackage> package,
+                              ModelPackage::Load(folder));
+    return PutRouter(*package, *std::move(pruned.router));
   }
   // Outlives the trainer, which packs samples on a thread of its own.
   std::unique_ptr<DemonstrationIndex> demonstrations;

@@ -16,4 +16,13 @@ torch::Tensor SftLossSum(const ModelConfig& config, const TransformerWeights& we
                          const RotaryTable& rotary, const MicroBatch& batch,
                          const SftOptions& options);
 
+// The same from what the model gives at the labelled rows, [labels, hidden].
+torch::Tensor LabelLossSum(const TransformerWeights& weights, const torch::Tensor& labelled,
+                           const torch::Tensor& labels, const SftOptions& options);
+
+// Sum over rows of KL(teacher || student) of the two next-token distributions; gradients reach the
+// student's side alone. teacher, student: [labels, hidden].
+torch::Tensor DistillationSum(const TransformerWeights& weights, const torch::Tensor& teacher,
+                              const torch::Tensor& student, const ForwardOptions& options);
+
 }  // namespace dragoman::model

@@ -1,11 +1,14 @@
 #include "model/train/train_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <set>
 
+#include "absl/strings/str_join.h"
 #include "base/json.h"
 #include "base/status_macros.h"
+#include "model/routing/static_pruning.h"
 #include "model/train/mode_layout.h"
 
 namespace dragoman::model {
@@ -156,6 +159,10 @@ absl::Status ReadRouter(const Json& json, const std::string& where, RouterConfig
   fields.Double("alpha", &router->alpha, 0, 1e6);
   fields.Ints("exempt_layers", &router->exempt_layers);
   fields.Int("calibration_rows", &router->calibration_rows, 1, 1 << 30);
+  fields.Bool("per_layer", &router->per_layer);
+  fields.String("prune_method", &router->prune_method);
+  fields.Double("distill", &router->distill, 0, 1e3);
+  fields.Double("dense_share", &router->dense_share, 0, 1);
   return fields.Done();
 }
 
@@ -219,8 +226,10 @@ absl::Status TrainConfig::Validate() const {
     return fail("optimizer.decay \"" + optimizer.decay +
                 "\" is unknown; use inverse_sqrt, linear, cosine or constant");
   }
-  if (stage != "sft" && stage != "router" && stage != "lora" && stage != "calibrate") {
-    return fail("stage \"" + stage + "\" is unknown; use sft, router, lora or calibrate");
+  const std::vector<std::string> stages = {"sft",       "router", "lora",         "adapt",
+                                           "calibrate", "prune",  "export-static"};
+  if (std::find(stages.begin(), stages.end(), stage) == stages.end()) {
+    return fail("stage \"" + stage + "\" is unknown; use " + absl::StrJoin(stages, ", "));
   }
   DRAGOMAN_ASSIGN_OR_RETURN(const StreamMode stream_mode, ParseTrainingMode(mode));
   DRAGOMAN_ASSIGN_OR_RETURN(const GroupPositions group_positions, ParseGroupPositions(positions));
@@ -240,7 +249,14 @@ absl::Status TrainConfig::Validate() const {
     if (dev_files.empty()) return fail("stage " + stage + " needs \"dev_files\" to calibrate with");
   }
   if (stage == "lora" && lora.rank == 0) return fail("stage lora needs \"lora.rank\"");
-  if ((stage == "router" || stage == "calibrate") && lora.rank > 0) {
+  if (stage == "prune") {
+    DRAGOMAN_RETURN_IF_ERROR(ParsePruneMethod(router.prune_method).status());
+    if (router.rho_source != router.rho_target) {
+      return fail(
+          "stage prune drops modules for all rows: rho_source and rho_target must be equal");
+    }
+  }
+  if (stage != "sft" && stage != "lora" && lora.rank > 0) {
     return fail("stage " + stage + " trains no adapters; leave out \"lora\"");
   }
   if (init_from.empty()) {

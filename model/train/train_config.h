@@ -31,13 +31,17 @@ struct LoraConfig {
   double dropout = 0.05;
 };
 
-// Stages router, lora and calibrate (skip_routing.md section 5).
+// Stages that make or use a router (skip_routing.md sections 5 and 9).
 struct RouterConfig {
   double rho_source = 0.25, rho_target = 0.25;  // parameter-weighted skip rates asked for
   double alpha = 0;                             // weight of the budgets; 0: layers / 4
   // Layers that never skip; nothing: layer 0 of models with at most 12 layers.
   std::optional<std::vector<int64_t>> exempt_layers;
-  int64_t calibration_rows = 50000;  // held-out rows, from dev_files
+  int64_t calibration_rows = 50000;     // held-out rows, from dev_files
+  bool per_layer = false;               // stage router: one decision for both modules of a layer
+  std::string prune_method = "static";  // stage prune: ParsePruneMethod() of static_pruning.h
+  double distill = 0;                   // weight of KL(dense || routed) per label beside the loss
+  double dense_share = 0;  // stages lora, adapt: share of the samples that skip nothing
 };
 
 struct PackageText {  // goes into the exported package
@@ -51,8 +55,10 @@ struct TrainConfig {
   std::string data;    // prepared shards
   std::string output;  // run folder: checkpoints, log, exported package
   // "sft": the model, all weights or adapters. "router": a skip router for a model that stays as it
-  // is. "lora": adapters under the package's router, which stays as it is. "calibrate": thresholds
-  // of the package's router. All but the first need init_from and dev_files.
+  // is. "lora", "adapt": adapters, or all weights, under the package's router, which stays as it
+  // is. "calibrate": thresholds of the package's router. "prune": a router that drops the same
+  // modules for all rows. "export-static": a smaller model without the modules that the package's
+  // router never runs. All but the first need init_from and dev_files.
   std::string stage = "sft";
   std::string init_from;  // package or Hugging Face folder; empty: from scratch
   ModelConfig model;      // from scratch only; vocabulary from the tokenizer

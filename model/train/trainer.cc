@@ -32,6 +32,17 @@ std::vector<NamedParameter> TrainableParameters(const TransformerWeights& weight
   return trainable;
 }
 
+// The groups of a batch with a share of its samples, evenly spaced, forced to execute everything.
+torch::Tensor WithDenseSamples(const TrainingFormBatch& form, double share) {
+  torch::Tensor groups = form.groups.clone();
+  for (int64_t s = 0; s < form.samples; ++s) {
+    const auto n = static_cast<double>(s);
+    if (std::floor((n + 1) * share) == std::floor(n * share)) continue;
+    groups.narrow(0, s * form.columns, form.columns).fill_(static_cast<int64_t>(RowGroup::kForced));
+  }
+  return groups;
+}
+
 }  // namespace
 
 Trainer::Trainer(const TrainConfig& config, const ModelConfig& model, const torch::Device& device,
@@ -50,13 +61,14 @@ Trainer::Trainer(const TrainConfig& config, const ModelConfig& model, const torc
                                      config.stage == "router" ? &router_tensors_ : nullptr),
                  config.optimizer) {
   state_.seed = config.seed;
+  router_tensors_.per_layer = config.stage == "router" && config.router.per_layer;
 }
 
 absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(
     const TrainConfig& config, const ModelConfig& model, const std::vector<Sample>* samples,
     const std::vector<std::string>& corpora, std::vector<StreamLayout> layouts,
     TransformerWeights weights, std::optional<Router> router) {
-  const bool routed = config.stage == "router" || config.stage == "lora";
+  const bool routed = config.stage != "sft";
   if (routed != router.has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat("stage ", config.stage, routed ? " needs a router" : " takes no router"));
@@ -191,14 +203,30 @@ torch::Tensor Trainer::MicroBatchLoss(const MicroBatch& batch, int64_t loss_toke
     return loss / static_cast<double>(loss_tokens);
   }
   const RouterSchedule schedule = RouterScheduleAt(config_.router, state_.step, config_.max_steps);
-  RowGates gates = trains_router
-                       ? RowGates::Noisy(router_tensors_, model_, batch.form.groups, schedule)
-                       : RowGates::Deterministic(router_tensors_, model_, batch.form.groups);
+  const torch::Tensor groups =
+      trains_router ? batch.form.groups : WithDenseSamples(batch.form, config_.router.dense_share);
+  RowGates gates = trains_router ? RowGates::Noisy(router_tensors_, model_, groups, schedule)
+                                 : RowGates::Deterministic(router_tensors_, model_, groups);
+  torch::Tensor teacher;
+  if (config_.router.distill > 0) {
+    torch::NoGradGuard no_grad;
+    ForwardOptions dense = options.forward;
+    dense.dropout = dense.adapter_dropout = 0;
+    teacher = RunTrainingForm(model_, weights_, rotary_, batch.form, dense)
+                  .index_select(0, batch.label_rows);
+  }
   options.forward.gates = gates.function();
   options.forward.gather_rows = !trains_router;
-  const torch::Tensor loss = SftLossSum(model_, weights_, rotary_, batch, options);
+  const torch::Tensor labelled =
+      RunTrainingForm(model_, weights_, rotary_, batch.form, options.forward)
+          .index_select(0, batch.label_rows);
+  const torch::Tensor loss = LabelLossSum(weights_, labelled, batch.labels, options);
   loss_sum->add_(loss.detach());
   torch::Tensor total = loss / static_cast<double>(loss_tokens);
+  if (teacher.defined()) {
+    total = total + config_.router.distill / static_cast<double>(loss_tokens) *
+                        DistillationSum(weights_, teacher, labelled, options.forward);
+  }
   const std::array<torch::Tensor, 2> rates = {gates.Rate(0), gates.Rate(1)};
   const std::array<double, 2> values = {rates[0].item<double>(), rates[1].item<double>()};
   const std::array<int64_t, 2> rows = {gates.rows(0), gates.rows(1)};

@@ -1,4 +1,5 @@
-// R1 to R4, R7 to R9 and the counter of R13 of skip_routing.md section 12, for every backbone.
+// R1 to R4, R7 to R9, the counter of R13 and the export of R14 of skip_routing.md section 12, for
+// every backbone.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -309,6 +310,35 @@ TEST_P(BackboneConformance, R8_GatesAndKeysDoNotDependOnChunks) {
     EXPECT_EQ(stream.gates(Side::kSource), gates) << chunk;
     EXPECT_EQ(rows, got) << chunk;
   }
+}
+
+TEST_P(BackboneConformance, R14_AStaticExportIsTheRunThatNeverTakesItsModules) {
+  Use(Shape());
+  const std::vector<uint8_t> kept = {kRunMlp, kRunBoth, kRunAttention};
+  const auto routed = MakeRouted(Rule(FixedGates{{kept, kept}}));
+  Manner manner;
+  manner.streams = 3;  // none of them dense
+  manner.force_none = true;
+  std::vector<Outcome> wanted = Drive(routed.get(), Random("drive"), vocab(), manner);
+  const int64_t page_bytes = routed->kv_page_bytes(), weight_bytes = routed->weight_bytes();
+  // Keys and values of the layers that are left: the first layer's rows do not exist.
+  for (Outcome& outcome : wanted) {
+    for (auto* rows : {&outcome.source_rows, &outcome.target_rows}) {
+      for (std::vector<float>& row : *rows) {
+        row.erase(row.begin(), row.begin() + static_cast<ptrdiff_t>(row.size() / 3));
+      }
+    }
+  }
+
+  TinyModelOptions pruned = Shape();
+  pruned.layers = {{.attention = false}, {}, {.mlp = false}};
+  Use(pruned);
+  manner.routed = false;
+  const auto got = Drive(backbone(), Random("drive"), vocab(), manner);
+
+  ExpectEqual(got, wanted, GetParam().bitwise ? 0 : 1e-4, "static export");
+  EXPECT_EQ(backbone()->kv_page_bytes() * 3, page_bytes * 2);
+  EXPECT_LT(backbone()->weight_bytes(), weight_bytes);
 }
 
 TEST_P(BackboneConformance, R13_CountsTheWeightsOfModulesThatSomeRowRan) {

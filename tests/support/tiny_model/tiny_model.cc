@@ -80,6 +80,7 @@ ModelConfig TinyModelConfig(const TinyModelOptions& options) {
   config.qkv_bias = options.architecture == Architecture::kQwen2;
   config.qk_norm = options.architecture == Architecture::kQwen3;
   config.fused_projections = options.architecture == Architecture::kPhi3;
+  config.layers = options.layers;
   return config;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "model/api/model_config.h"
@@ -27,6 +28,7 @@ struct TinyModelOptions {
   int32_t header_tokens = 1;  // h; the last one is <tgt>
   int32_t marker_tokens = 1;  // e; the last one is <eos_src>
   DType dtype = DType::kF32;
+  std::vector<LayerModules> layers;  // as in ModelConfig; what is left has the same weights
   // Adds tests/golden/tokenizer/unigram_nfkc.model as tokenizer.model (1000 entries).
   bool with_tokenizer = false;
 };
