@@ -30,10 +30,10 @@ for method in bi static uniform; do
   stage "$method" router "$model" stage=prune router.prune_method=$method
 done
 stage router router "$model"
-stage layer-router router "$model" router.per_layer=true
 for name in router static uniform; do
   stage "$name-lora" router-lora "$out/$name/package" "max_steps=$lora_steps"
 done
+stage layer-router router "$model" router.per_layer=true
 
 bleu() {  # package, language, policy, flags...
   local package=$1 language=$2 policy=$3

@@ -24,8 +24,7 @@ std::vector<Candidate> SingleModules(const ModuleImportance& importance,
   std::vector<Candidate> candidates;
   const double all = counts.all() * static_cast<double>(layers);
   for (size_t l = 0; l < layers; ++l) {
-    candidates.push_back(
-        {l, kRunAttention, importance.modules[2 * l], counts.attention() / all});
+    candidates.push_back({l, kRunAttention, importance.modules[2 * l], counts.attention() / all});
     candidates.push_back({l, kRunMlp, importance.modules[2 * l + 1], counts.mlp / all});
   }
   return candidates;
@@ -58,8 +57,8 @@ absl::StatusOr<PruneMethod> ParsePruneMethod(std::string_view name) {
   if (name == "static") return PruneMethod::kStatic;
   if (name == "bi") return PruneMethod::kBlockInfluence;
   if (name == "uniform") return PruneMethod::kUniform;
-  return absl::InvalidArgumentError(
-      absl::StrCat("prune method \"", std::string(name), "\" is unknown; use static, bi or uniform"));
+  return absl::InvalidArgumentError(absl::StrCat("prune method \"", std::string(name),
+                                                 "\" is unknown; use static, bi or uniform"));
 }
 
 absl::StatusOr<std::vector<uint8_t>> ChoosePrunedModules(PruneMethod method,
@@ -80,9 +79,9 @@ absl::StatusOr<std::vector<uint8_t>> ChoosePrunedModules(PruneMethod method,
           ? SingleModules(importance, CountLayerWeights(model), layers)
           : WholeLayers(method == PruneMethod::kUniform ? KeptEvenly(layers, rate)
                                                         : importance.layers);
-  std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
-    return a.importance < b.importance;
-  });
+  std::stable_sort(
+      candidates.begin(), candidates.end(),
+      [](const Candidate& a, const Candidate& b) { return a.importance < b.importance; });
   std::vector<uint8_t> gates(layers, kRunBoth);
   double dropped = 0;
   for (const Candidate& candidate : candidates) {

@@ -13,7 +13,7 @@
 namespace dragoman::model {
 
 enum class PruneMethod : uint8_t {
-  kStatic,          // single modules, one joint list of attentions and MLPs (Joint Layer Drop, 2406.15786)
+  kStatic,  // single modules, one joint list of attentions and MLPs (Joint Layer Drop, 2406.15786)
   kBlockInfluence,  // whole layers that change their input least (ShortGPT, 2403.03853)
   kUniform,         // whole layers, evenly spaced (Unified Layer Skipping, 2404.06954)
 };

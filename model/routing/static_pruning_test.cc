@@ -50,11 +50,11 @@ TEST(StaticPruningTest, ExemptLayersStay) {
 }
 
 TEST(StaticPruningTest, StaticDropsSingleModulesInOneList) {
-  const auto gates = ChoosePrunedModules(PruneMethod::kStatic, SomeImportance(), EightLayers(),
-                                         0.25, kNoneExempt);
+  const auto gates =
+      ChoosePrunedModules(PruneMethod::kStatic, SomeImportance(), EightLayers(), 0.25, kNoneExempt);
   ASSERT_TRUE(gates.ok()) << gates.status();
-  EXPECT_EQ(*gates, (std::vector<uint8_t>{3, 3, 3, kRunMlp, kRunMlp, kRunAttention, kRunAttention,
-                                          3}));
+  EXPECT_EQ(*gates,
+            (std::vector<uint8_t>{3, 3, 3, kRunMlp, kRunMlp, kRunAttention, kRunAttention, 3}));
 }
 
 TEST(StaticPruningTest, UniformKeepsFirstAndLastAndEvenlyBetween) {
@@ -75,12 +75,12 @@ TEST(StaticPruningTest, ARateBetweenTheStepsIsRefusedWithTheOneThatExists) {
 TEST(StaticPruningTest, BadInputIsRefused) {
   ModuleImportance short_one = SomeImportance();
   short_one.modules.pop_back();
-  EXPECT_TRUE(absl::IsInvalidArgument(ChoosePrunedModules(PruneMethod::kStatic, short_one,
-                                                          EightLayers(), 0.25, kNoneExempt)
-                                          .status()));
-  EXPECT_TRUE(absl::IsInvalidArgument(ChoosePrunedModules(PruneMethod::kStatic, SomeImportance(),
-                                                          EightLayers(), 1.0, kNoneExempt)
-                                          .status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      ChoosePrunedModules(PruneMethod::kStatic, short_one, EightLayers(), 0.25, kNoneExempt)
+          .status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      ChoosePrunedModules(PruneMethod::kStatic, SomeImportance(), EightLayers(), 1.0, kNoneExempt)
+          .status()));
   EXPECT_TRUE(absl::IsInvalidArgument(ParsePruneMethod("magnitude").status()));
 }
 

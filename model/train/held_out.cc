@@ -54,8 +54,7 @@ ModuleImportance MeasureImportance(const ModelConfig& model, const TransformerWe
   ModuleImportance sums{std::vector<double>(layers), std::vector<double>(2 * layers)};
   double rows = 0;
   for (const MicroBatch& batch : batches) {
-    const torch::Tensor counted =
-        batch.form.groups != static_cast<int64_t>(RowGroup::kForced);
+    const torch::Tensor counted = batch.form.groups != static_cast<int64_t>(RowGroup::kForced);
     const auto change = [&](const torch::Tensor& before, const torch::Tensor& after) {
       const torch::Tensor cosine = torch::cosine_similarity(before, after, 1);
       return (1.0 - cosine).masked_select(counted).sum().item<double>();

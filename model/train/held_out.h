@@ -16,8 +16,8 @@ namespace dragoman::model {
 using MakeGatesFn = std::function<RowGates(const MicroBatch& batch)>;
 
 struct HeldOutResult {
-  double loss = 0;                 // nat per label, without smoothing
-  std::array<double, 2> rates{};   // parameter-weighted skip rates of source and target rows
+  double loss = 0;                // nat per label, without smoothing
+  std::array<double, 2> rates{};  // parameter-weighted skip rates of source and target rows
   // Per group the share of rows that skipped a module, [layers, 2]; empty for a dense run.
   std::array<std::vector<double>, 2> skipped;
 };

@@ -95,7 +95,12 @@ absl::StatusOr<Router> PrunedRouter(const TrainConfig& config, const HeldOutRun&
         importance.modules[2 * l], (gates[l] & kRunAttention) != 0 ? "" : " dropped",
         importance.modules[2 * l + 1], (gates[l] & kRunMlp) != 0 ? "" : " dropped"));
   }
-  return ConstantRouter(run.model, gates);
+  Router router = ConstantRouter(run.model, gates);
+  router.exempt = exempt;
+  for (size_t l = 0; l < gates.size(); ++l) {
+    if (gates[l] != kRunBoth) router.exempt[l] = 0;
+  }
+  return router;
 }
 
 // Prints what the gates cost beside the dense model and random gates; the rates of the gates.

@@ -18,8 +18,8 @@ void CopyLayer(const Router& router, int64_t layer, uint8_t dropped, Router* out
     const int64_t inner = router.hidden_size * router.width;
     const auto at = static_cast<size_t>(layer * 2 + module);
     for (int64_t i = 0; i < inner; ++i) {
-      out->hidden_weight.push_back(router.hidden_weight[at * static_cast<size_t>(inner) +
-                                                        static_cast<size_t>(i)]);
+      out->hidden_weight.push_back(
+          router.hidden_weight[at * static_cast<size_t>(inner) + static_cast<size_t>(i)]);
     }
     for (int64_t i = 0; i < router.hidden_size; ++i) {
       out->hidden_bias.push_back(router.hidden_bias[at * static_cast<size_t>(router.hidden_size) +

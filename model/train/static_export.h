@@ -1,6 +1,6 @@
 // A model without the modules that its router never runs (skip_routing.md section 8): smaller, and
-// faster at every batch size. A new model, with weights and a digest of its own. Pure functions over
-// their arguments; thread-safe.
+// faster at every batch size. A new model, with weights and a digest of its own. Pure functions
+// over their arguments; thread-safe.
 #pragma once
 
 #include <optional>

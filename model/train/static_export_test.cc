@@ -28,8 +28,8 @@ MicroBatch ToyBatch() {
   return batch;
 }
 
-torch::Tensor Run(const ModelConfig& model, const TransformerWeights& weights,
-                  const MicroBatch& batch, const Router* router) {
+torch::Tensor HiddenOf(const ModelConfig& model, const TransformerWeights& weights,
+                       const MicroBatch& batch, const Router* router) {
   torch::NoGradGuard no_grad;
   const RotaryTable rotary(model, model.max_positions, torch::kFloat32, torch::kCPU);
   ForwardOptions options;
@@ -47,15 +47,16 @@ TEST(StaticExportTest, R14_EqualsTheRunThatSkipsForAllRows) {
   const Router router = ConstantRouter(model, kept);
   const MicroBatch batch = ToyBatch();
 
-  const StaticModel pruned = DropModules(model, weights, router, {0, kRunAttention, kRunBoth, kRunMlp});
+  const StaticModel pruned =
+      DropModules(model, weights, router, {0, kRunAttention, kRunBoth, kRunMlp});
 
   ASSERT_EQ(pruned.config.num_layers, 3);
   EXPECT_EQ(pruned.config.layers,
             (std::vector<LayerModules>{{true, true}, {false, true}, {true, false}}));
   EXPECT_FALSE(pruned.router.has_value()) << "nothing is left to decide";
   EXPECT_LT(pruned.config.ParameterCount(), model.ParameterCount());
-  EXPECT_TRUE(torch::equal(Run(pruned.config, pruned.weights, batch, nullptr),
-                           Run(model, weights, batch, &router)));
+  EXPECT_TRUE(torch::equal(HiddenOf(pruned.config, pruned.weights, batch, nullptr),
+                           HiddenOf(model, weights, batch, &router)));
   // The model that it came from is as it was.
   EXPECT_TRUE(weights.layers[1].qkv.weight.defined());
 }
@@ -71,7 +72,8 @@ TEST(StaticExportTest, ARouterGoesOnWithTheModulesThatAreLeft) {
   // Layer 1 never runs anything, layer 2 no MLP.
   const auto never = [&](int64_t layer, int module) {
     for (size_t group = 0; group < 2; ++group) {
-      router.bias[(group * 4 + static_cast<size_t>(layer)) * 2 + static_cast<size_t>(module)] = -kCertainScore;
+      router.bias[(group * 4 + static_cast<size_t>(layer)) * 2 + static_cast<size_t>(module)] =
+          -kCertainScore;
     }
   };
   never(1, 0);
@@ -83,8 +85,8 @@ TEST(StaticExportTest, ARouterGoesOnWithTheModulesThatAreLeft) {
 
   ASSERT_TRUE(pruned.router.has_value());
   EXPECT_EQ(pruned.router->num_layers, 3);
-  EXPECT_TRUE(torch::equal(Run(pruned.config, pruned.weights, batch, &*pruned.router),
-                           Run(model, weights, batch, &router)));
+  EXPECT_TRUE(torch::equal(HiddenOf(pruned.config, pruned.weights, batch, &*pruned.router),
+                           HiddenOf(model, weights, batch, &router)));
 }
 
 TEST(StaticExportTest, WholeLayersLeaveAModelLikeAnyOther) {
@@ -100,13 +102,12 @@ TEST(StaticExportTest, WholeLayersLeaveAModelLikeAnyOther) {
 
 TEST(StaticExportTest, DroppingTheRestOfALayerRemovesIt) {
   const ModelConfig model = FourLayers();
-  const StaticModel first = DropModules(model, InitWeights(model, 5),
-                                        ConstantRouter(model, {3, kRunMlp, 3, 3}),
-                                        {0, kRunAttention, 0, 0});
+  const StaticModel first =
+      DropModules(model, InitWeights(model, 5), ConstantRouter(model, {3, kRunMlp, 3, 3}),
+                  {0, kRunAttention, 0, 0});
 
-  const StaticModel second =
-      DropModules(first.config, first.weights, ConstantRouter(first.config, {3, 0, 3, 3}),
-                  {0, kRunMlp, 0, 0});
+  const StaticModel second = DropModules(
+      first.config, first.weights, ConstantRouter(first.config, {3, 0, 3, 3}), {0, kRunMlp, 0, 0});
 
   EXPECT_EQ(second.config.num_layers, 3);
   EXPECT_TRUE(second.config.layers.empty());
