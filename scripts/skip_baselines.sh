@@ -30,7 +30,7 @@ for method in bi static uniform; do
   stage "$method" router "$model" stage=prune router.prune_method=$method
 done
 stage router router "$model"
-for name in router static uniform; do
+for name in router bi static; do
   stage "$name-lora" router-lora "$out/$name/package" "max_steps=$lora_steps"
 done
 stage layer-router router "$model" router.per_layer=true
@@ -46,7 +46,7 @@ bleu() {  # package, language, policy, flags...
   sed -n 's/^ *"bleu": *\([0-9.]*\),*$/\1/p' "$json" | head -1
 }
 
-echo "| target, policy | dense | random | bi | uniform | static | layer-router | router | uniform + LoRA | static + LoRA | router + LoRA |"
+echo "| target, policy | dense | random | bi | uniform | static | layer-router | router | bi + LoRA | static + LoRA | router + LoRA |"
 echo "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
 layers=$(sed -n 's/.*"num_hidden_layers": *\([0-9]*\).*/\1/p' "$model/config.json")
 random=$(awk "BEGIN {print $rate * $layers / ($layers - ($layers <= 12))}")  # layer 0 of small models is exempt
@@ -54,7 +54,7 @@ for language in de fr es; do
   for policy in "${policies[@]}"; do
     printf '| %s, %s | %.1f | %.1f' "$language" "$policy" "$(bleu "$model" $language "$policy")" \
       "$(bleu "$model" $language "$policy" --random-skip "$random")"
-    for name in bi uniform static layer-router router uniform-lora static-lora router-lora; do
+    for name in bi uniform static layer-router router bi-lora static-lora router-lora; do
       printf ' | %.1f' "$(bleu "$out/$name/package" $language "$policy" --theta 1)"
     done
     echo ' |'
