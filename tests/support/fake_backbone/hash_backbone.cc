@@ -178,7 +178,13 @@ absl::Status HashBackbone::Forward(const StepBatch& batch, StepOutput* output) {
     }
   }
   output->gates.clear();
+  output->routing.Clear();
   if (options_.skips_mlp) {
+    const bool any_forced =
+        std::any_of(batch.rows.begin(), batch.rows.end(),
+                    [](const StepRow& row) { return row.group == RowGroup::kForced; });
+    output->routing.calls(ExecPath::kDense) = 1;  // the attention of its one layer
+    output->routing.calls(any_forced ? ExecPath::kGather : ExecPath::kEmpty) = 1;
     for (const StepRow& row : batch.rows) {
       output->gates.insert(output->gates.end(), static_cast<size_t>(config_.num_layers),
                            row.group == RowGroup::kForced ? kRunBoth : kRunAttention);
