@@ -36,6 +36,11 @@ const Telemetry::Families::Buckets& Telemetry::Families::Ratios() {
   return buckets;
 }
 
+const Telemetry::Families::Buckets& Telemetry::Families::Shares() {
+  static const Buckets buckets{0, .1, .2, .3, .4, .5, .6, .7, .8, .9, 1};
+  return buckets;
+}
+
 Telemetry::Families::Counters& Telemetry::Families::Counter(const char* name, const char* help) {
   return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
 }
@@ -81,6 +86,15 @@ Telemetry::Families::Families()
       modules(Counter("dragoman_modules_total", "Attention and MLP modules of a dense pass.")),
       modules_skipped(
           Counter("dragoman_modules_skipped_total", "Of these, modules that rows skipped.")),
+      skip_rows(Counter("dragoman_skip_rows_total",
+                        "Decisions of routed rows, one a layer and module; forced rows left out.")),
+      skip_union_active(Histogram("dragoman_skip_union_active_ratio",
+                                  "Layers of a routed step whose module some row ran.")),
+      skip_bytes_saved(
+          Counter("dragoman_skip_bytes_saved_total", "Bytes that routed steps did not read.")),
+      skip_exec(Counter("dragoman_skip_exec_total",
+                        "Modules of routed steps by how they were computed.")),
+      router_seconds(Counter("dragoman_router_seconds_total", "Time of the router's products.")),
       errors(Counter("dragoman_errors_total", "Calls that did not end with OK, by reason.")),
       notices(Counter("dragoman_notices_total", "Notices sent.")),
       drain_streams(Counter("dragoman_drain_streams_total", "Sessions of a drain by outcome.")),

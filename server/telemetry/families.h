@@ -32,6 +32,7 @@ class Telemetry::Families {
   static const Buckets& StreamSeconds();
   static const Buckets& Tokens();
   static const Buckets& Ratios();
+  static const Buckets& Shares();  // 0 .1 .. 1
 
   prometheus::Registry registry;
   Counters& grpc_started;
@@ -64,6 +65,11 @@ class Telemetry::Families {
   Counters& empty_finals;
   Counters& modules;
   Counters& modules_skipped;
+  Counters& skip_rows;
+  Histograms& skip_union_active;
+  Counters& skip_bytes_saved;
+  Counters& skip_exec;
+  Counters& router_seconds;
   Counters& errors;
   Counters& notices;
   Counters& drain_streams;

@@ -2,12 +2,15 @@
 
 #include <array>
 #include <chrono>
+#include <optional>
 #include <utility>
 
+#include "model/routing/skip_statistics.h"
 #include "prometheus/text_serializer.h"
 #include "server/telemetry/client_labels.h"
 #include "server/telemetry/families.h"
 #include "server/telemetry/gauges.h"
+#include "server/telemetry/skip_feed.h"
 
 namespace dragoman::server {
 namespace {
@@ -160,8 +163,13 @@ class EngineFeed final : public model::EngineObserver {
     Counter& mlp_decode;
     std::array<std::array<Counter*, 2>, 2> skipped;  // [encode, decode][attention, MLP]
   };
-  EngineFeed(const Targets& targets, int64_t num_layers, std::shared_ptr<IdleTime> idle)
-      : t_(targets), num_layers_(static_cast<double>(num_layers)), idle_(std::move(idle)) {}
+  // `skips`: only of a model with a router.
+  EngineFeed(const Targets& targets, int64_t num_layers, std::shared_ptr<IdleTime> idle,
+             std::optional<SkipFeed> skips)
+      : t_(targets),
+        num_layers_(static_cast<double>(num_layers)),
+        idle_(std::move(idle)),
+        skips_(std::move(skips)) {}
 
   void OnStep(const model::StepFacts& facts) override {
     const bool decodes = facts.target_rows > 0;
@@ -182,6 +190,7 @@ class EngineFeed final : public model::EngineObserver {
         t_.skipped[side][module]->Increment(facts.modules_skipped[side][module]);
       }
     }
+    if (skips_.has_value()) skips_->OnStep(facts);
   }
   void OnGuard(model::TargetGuard guard) override {
     if (guard == model::TargetGuard::kLoop) t_.repetition_stops.Increment();
@@ -193,6 +202,7 @@ class EngineFeed final : public model::EngineObserver {
   const Targets t_;
   const double num_layers_;
   const std::shared_ptr<IdleTime> idle_;
+  std::optional<SkipFeed> skips_;
 };
 
 }  // namespace
@@ -206,10 +216,48 @@ Telemetry::~Telemetry() = default;
 
 ServerObserver* Telemetry::server_observer() { return observer_.get(); }
 
+SkipFeed::Targets Telemetry::SkipTargets(const std::string& model) {
+  Families& f = *families_;
+  SkipFeed::Targets targets;
+  const std::array<const char*, 2> modules = {"attention", "mlp"}, groups = {"source", "target"},
+                                   decisions = {"run", "skip"};
+  for (size_t m = 0; m < 2; ++m) {
+    for (size_t g = 0; g < 2; ++g) {
+      for (size_t d = 0; d < 2; ++d) {
+        targets.rows[m][g][d] = &f.skip_rows.Add({{"model", model},
+                                                  {"module", modules[m]},
+                                                  {"group", groups[g]},
+                                                  {"decision", decisions[d]}});
+      }
+    }
+    targets.union_active[m] =
+        &f.skip_union_active.Add({{"model", model}, {"module", modules[m]}}, Families::Shares());
+  }
+  targets.weight_bytes = &f.skip_bytes_saved.Add({{"model", model}, {"kind", "weight"}});
+  targets.kv_bytes = &f.skip_bytes_saved.Add({{"model", model}, {"kind", "kv"}});
+  for (size_t path = 0; path < model::kNumExecPaths; ++path) {
+    targets.exec[path] = &f.skip_exec.Add(
+        {{"model", model},
+         {"path", std::string(model::ExecPathName(static_cast<model::ExecPath>(path)))}});
+  }
+  targets.router_seconds = &f.router_seconds.Add({{"model", model}});
+  return targets;
+}
+
 std::unique_ptr<model::EngineObserver> Telemetry::EngineObserverFor(const std::string& model,
-                                                                    int64_t num_layers) {
+                                                                    const model::ModelConfig& shape,
+                                                                    bool has_router) {
   Families& f = *families_;
   f.OpenModel(model);
+  std::optional<SkipFeed> skips;
+  if (has_router) {
+    const model::LayerWeightCounts weights = model::CountLayerWeights(shape);
+    const auto window = std::make_shared<SkipWindow>(sources_.clock, shape.num_layers,
+                                                     weights.attention() / weights.all());
+    const MutexLock lock(&mu_);
+    skip_windows_[model] = window;
+    skips.emplace(SkipTargets(model), window);
+  }
   const auto idle = std::make_shared<IdleTime>(sources_.clock);
   {
     const MutexLock lock(&mu_);
@@ -247,17 +295,18 @@ std::unique_ptr<model::EngineObserver> Telemetry::EngineObserverFor(const std::s
                           modules("mlp", "decode"),
                           {{{{skipped("attention", "encode"), skipped("mlp", "encode")}},
                             {{skipped("attention", "decode"), skipped("mlp", "decode")}}}}},
-      num_layers, idle);
+      shape.num_layers, idle, std::move(skips));
 }
 
 std::string Telemetry::Scrape() const {
   std::vector<prometheus::MetricFamily> families = families_->registry.Collect();
-  GaugeState state{edge_.load(), &leaks_, {}};
+  GaugeState state{edge_.load(), &leaks_, {}, {}};
   {
     const MutexLock lock(&mu_);
     for (const auto& [model, idle] : idle_times_) {
       state.idle_times.emplace_back(model, idle->total());
     }
+    state.skip_windows = skip_windows_;
   }
   for (prometheus::MetricFamily& gauge : CollectGauges(sources_, state)) {
     families.push_back(std::move(gauge));
