@@ -1,5 +1,7 @@
 #include "server/telemetry/families.h"
 
+#include <array>
+
 namespace dragoman::server {
 
 const Telemetry::Families::Buckets& Telemetry::Families::Seconds() {
@@ -174,6 +176,33 @@ void Telemetry::Families::OpenModel(const std::string& model) {
   for (const char* cause : {"length", "session_end", "max_lag"}) {
     forced_writes.Add({{"model", model}, {"cause", cause}});
   }
+}
+
+SkipFeed::Targets Telemetry::Families::OpenRouter(const std::string& model) {
+  SkipFeed::Targets targets;
+  const std::array<const char*, 2> modules = {"attention", "mlp"}, groups = {"source", "target"},
+                                   decisions = {"run", "skip"};
+  for (size_t m = 0; m < 2; ++m) {
+    for (size_t g = 0; g < 2; ++g) {
+      for (size_t d = 0; d < 2; ++d) {
+        targets.rows[m][g][d] = &skip_rows.Add({{"model", model},
+                                                {"module", modules[m]},
+                                                {"group", groups[g]},
+                                                {"decision", decisions[d]}});
+      }
+    }
+    targets.union_active[m] =
+        &skip_union_active.Add({{"model", model}, {"module", modules[m]}}, Shares());
+  }
+  targets.weight_bytes = &skip_bytes_saved.Add({{"model", model}, {"kind", "weight"}});
+  targets.kv_bytes = &skip_bytes_saved.Add({{"model", model}, {"kind", "kv"}});
+  for (size_t path = 0; path < model::kNumExecPaths; ++path) {
+    targets.exec[path] = &skip_exec.Add(
+        {{"model", model},
+         {"path", std::string(model::ExecPathName(static_cast<model::ExecPath>(path)))}});
+  }
+  targets.router_seconds = &router_seconds.Add({{"model", model}});
+  return targets;
 }
 
 }  // namespace dragoman::server

@@ -7,6 +7,7 @@
 #include "prometheus/family.h"
 #include "prometheus/histogram.h"
 #include "prometheus/registry.h"
+#include "server/telemetry/skip_feed.h"
 #include "server/telemetry/telemetry.h"
 
 namespace dragoman::server {
@@ -23,6 +24,8 @@ class Telemetry::Families {
   Families();
   // The same for what one model has.
   void OpenModel(const std::string& model);
+  // And for what its router has.
+  SkipFeed::Targets OpenRouter(const std::string& model);
 
   static const Buckets& Seconds();      // .05 .. 30 s
   static const Buckets& StepSeconds();  // .0005 doubling to 2 s

@@ -216,34 +216,6 @@ Telemetry::~Telemetry() = default;
 
 ServerObserver* Telemetry::server_observer() { return observer_.get(); }
 
-SkipFeed::Targets Telemetry::SkipTargets(const std::string& model) {
-  Families& f = *families_;
-  SkipFeed::Targets targets;
-  const std::array<const char*, 2> modules = {"attention", "mlp"}, groups = {"source", "target"},
-                                   decisions = {"run", "skip"};
-  for (size_t m = 0; m < 2; ++m) {
-    for (size_t g = 0; g < 2; ++g) {
-      for (size_t d = 0; d < 2; ++d) {
-        targets.rows[m][g][d] = &f.skip_rows.Add({{"model", model},
-                                                  {"module", modules[m]},
-                                                  {"group", groups[g]},
-                                                  {"decision", decisions[d]}});
-      }
-    }
-    targets.union_active[m] =
-        &f.skip_union_active.Add({{"model", model}, {"module", modules[m]}}, Families::Shares());
-  }
-  targets.weight_bytes = &f.skip_bytes_saved.Add({{"model", model}, {"kind", "weight"}});
-  targets.kv_bytes = &f.skip_bytes_saved.Add({{"model", model}, {"kind", "kv"}});
-  for (size_t path = 0; path < model::kNumExecPaths; ++path) {
-    targets.exec[path] = &f.skip_exec.Add(
-        {{"model", model},
-         {"path", std::string(model::ExecPathName(static_cast<model::ExecPath>(path)))}});
-  }
-  targets.router_seconds = &f.router_seconds.Add({{"model", model}});
-  return targets;
-}
-
 std::unique_ptr<model::EngineObserver> Telemetry::EngineObserverFor(const std::string& model,
                                                                     const model::ModelConfig& shape,
                                                                     bool has_router) {
@@ -256,7 +228,7 @@ std::unique_ptr<model::EngineObserver> Telemetry::EngineObserverFor(const std::s
                                                      weights.attention() / weights.all());
     const MutexLock lock(&mu_);
     skip_windows_[model] = window;
-    skips.emplace(SkipTargets(model), window);
+    skips.emplace(f.OpenRouter(model), window);
   }
   const auto idle = std::make_shared<IdleTime>(sources_.clock);
   {

@@ -21,7 +21,6 @@
 #include "server/session/session_table.h"
 #include "server/telemetry/idle_time.h"
 #include "server/telemetry/leak_watch.h"
-#include "server/telemetry/skip_feed.h"
 #include "server/telemetry/skip_window.h"
 
 namespace dragoman::server {
@@ -59,8 +58,6 @@ class Telemetry {
  private:
   class Families;
   class Observer;
-  SkipFeed::Targets SkipTargets(const std::string& model);
-
   const GaugeSources sources_;
   mutable LeakWatch leaks_;
   mutable Mutex mu_;
