@@ -40,6 +40,7 @@ class SkipMetricsTest : public ::testing::Test {
       threads.emplace_back([&, i] {
         v1::StreamConfig config = MakeConfig(i % 2 == 0 ? "wait-k:2" : "sentence");
         config.mutable_compute()->set_theta(thetas[i]);
+        config.mutable_output()->set_model_stats(true);
         results[i] = RunSession(stub.get(), config,
                                 {TextRequest("One two three four five. Six seven eight."),
                                  TextRequest(absl::StrCat(" And nine times ", i, " too."))});
@@ -49,7 +50,7 @@ class SkipMetricsTest : public ::testing::Test {
     Usage usage;
     for (const SessionResult& result : results) {
       EXPECT_TRUE(result.status.ok()) << result.status.error_message();
-      const v1::ComputeUsage& compute = result.events.back().ended().usage().compute();
+      const v1::ComputeStats& compute = result.events.back().ended().usage().compute();
       usage.total += compute.modules_total();
       usage.skipped += compute.modules_skipped();
     }

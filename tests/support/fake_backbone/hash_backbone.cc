@@ -179,12 +179,12 @@ absl::Status HashBackbone::Forward(const StepBatch& batch, StepOutput* output) {
   }
   output->gates.clear();
   output->routing.Clear();
-  if (options_.skips_mlp) {
-    const bool any_forced =
-        std::any_of(batch.rows.begin(), batch.rows.end(),
-                    [](const StepRow& row) { return row.group == RowGroup::kForced; });
+  const auto forced = std::count_if(batch.rows.begin(), batch.rows.end(), [](const StepRow& row) {
+    return row.group == RowGroup::kForced;
+  });
+  if (options_.skips_mlp && forced < static_cast<ptrdiff_t>(batch.rows.size())) {
     output->routing.calls(ExecPath::kDense) = 1;  // the attention of its one layer
-    output->routing.calls(any_forced ? ExecPath::kGather : ExecPath::kEmpty) = 1;
+    output->routing.calls(forced > 0 ? ExecPath::kGather : ExecPath::kEmpty) = 1;
     for (const StepRow& row : batch.rows) {
       output->gates.insert(output->gates.end(), static_cast<size_t>(config_.num_layers),
                            row.group == RowGroup::kForced ? kRunBoth : kRunAttention);
