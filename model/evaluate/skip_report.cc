@@ -1,6 +1,7 @@
 #include "model/evaluate/skip_report.h"
 
 #include <functional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -141,8 +142,11 @@ std::string ToText(const SkipReport& report) {
   absl::StrAppendFormat(&text, "\n%-24s%10s%10s%10s\n", "streams in a step", "at active",
                         "ml active", "steps");
   for (const UnionActivity& packed : seen.unions) {
-    absl::StrAppend(&text, absl::StrFormat("%-24d", packed.streams), Percent(packed.active[0]),
-                    Percent(packed.active[1]), absl::StrFormat("%10d", packed.steps), "\n");
+    const auto active = [&packed](size_t module) {
+      return packed.steps == 0 ? absl::StrFormat("%10s", "-") : Percent(packed.active[module]);
+    };
+    absl::StrAppend(&text, absl::StrFormat("%-24d", packed.streams), active(0), active(1),
+                    absl::StrFormat("%10d", packed.steps), "\n");
   }
   return text;
 }
@@ -180,10 +184,9 @@ Json ToJson(const SkipReport& report) {
   });
   json["union_activity"] = Json::array();
   for (const UnionActivity& packed : report.inspection.unions) {
-    json["union_activity"].push_back({{"streams", packed.streams},
-                                      {"steps", packed.steps},
-                                      {"attention", packed.active[0]},
-                                      {"mlp", packed.active[1]}});
+    Json step = {{"streams", packed.streams}, {"steps", packed.steps}};
+    for (size_t m = 0; m < 2 && packed.steps > 0; ++m) step[kModules[m]] = packed.active[m];
+    json["union_activity"].push_back(std::move(step));
   }
   return json;
 }
@@ -211,8 +214,9 @@ std::string ToCsv(const SkipReport& report) {
   });
   for (const UnionActivity& packed : report.inspection.unions) {
     for (size_t m = 0; m < 2; ++m) {
-      absl::StrAppendFormat(&csv, "union,,%s,,%d,%d,,%.6f,,\n", kModules[m], packed.streams,
-                            packed.steps, packed.active[m]);
+      const std::string active = packed.steps == 0 ? "" : absl::StrFormat("%.6f", packed.active[m]);
+      absl::StrAppendFormat(&csv, "union,,%s,,%d,%d,,%s,,\n", kModules[m], packed.streams,
+                            packed.steps, active);
     }
   }
   return csv;

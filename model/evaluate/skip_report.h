@@ -31,11 +31,11 @@ struct SkipReport {
 
 // Rates, layers, positions, classes and union activity, for a terminal.
 std::string ToText(const SkipReport& report);
-// Objects with the fields table names say; cells carry rows, skipped, rate and, where the router
-// was asked, mean_margin and near_share.
+// Objects with the names of the fields; cells carry rows, skipped, rate and, where the router was
+// asked, mean_margin and near_share. Union activity is there where steps are.
 Json ToJson(const SkipReport& report);
 // One line a number or cell: table,group,module,layer,key,rows,skipped,rate,mean_margin,near_share.
-// Columns that a table does not have are empty; `rows` of the table union are steps.
+// What a table does not have is empty; `rows` of the table union are steps, `rate` is the activity.
 std::string ToCsv(const SkipReport& report);
 
 }  // namespace dragoman::model
