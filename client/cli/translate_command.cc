@@ -25,6 +25,7 @@
 #include "client/cli/source_feeder.h"
 #include "client/cli/stamp_view.h"
 #include "client/cli/terminal_view.h"
+#include "client/cli/usage_text.h"
 
 namespace dragoman::client {
 namespace {
@@ -63,16 +64,6 @@ void PrintNotice(const v1::Notice& notice) {
   if (notice.value_ms() > 0) absl::StrAppend(&text, " ", notice.value_ms(), " ms");
   if (!notice.message().empty()) absl::StrAppend(&text, ": ", notice.message());
   PrintDiagnostic("notice: " + text);
-}
-
-void PrintStats(const v1::Usage& usage) {
-  PrintDiagnostic(absl::StrCat(
-      "stats: source_words=", usage.source_words(), " source_tokens=", usage.source_tokens(),
-      " target_words=", usage.target_words(), " target_tokens=", usage.target_tokens(),
-      " segments=", usage.segments(), " events=", usage.events(),
-      " first_write_ms=", usage.first_write_ms(), " queue_wait_ms=", usage.queue_wait_ms(),
-      " decode_steps=", usage.compute().decode_steps(), " compute_ms=",
-      usage.compute().compute_ms(), " forced_writes=", usage.compute().forced_writes()));
 }
 
 void PrintEnd(const StreamEnd& end, const std::string& server) {
@@ -170,7 +161,7 @@ bool ShowSession(const TranslateOptions& options, ResumingStream* stream, Sessio
       }
     }
     if (event->has_notice()) PrintNotice(event->notice());
-    if (event->has_ended() && options.stats) PrintStats(event->ended().usage());
+    if (event->has_ended() && options.stats) PrintDiagnostic(UsageText(event->ended().usage()));
     if (output_open && !display->ShowEvent(*event)) {
       output_open = false;
       stream->Cancel();  // nobody reads any more

@@ -26,6 +26,7 @@ struct BackendOptions {
   bool write_packed_file = true;  // keep quantised weights beside the model. Native backend only
   std::shared_ptr<const GateRule> gates;  // null: every row executes everything
   RouterExec router_exec = RouterExec::kAuto;
+  bool record_scores = false;       // fill StepRouting::scores. Native backend only
   int num_threads = 0;              // 0: the backend's own choice
   size_t max_pages = 4096;          // KV pool, pages of 16 rows
   bool poison_freed_pages = false;  // fill returned pages with NaN; for tests

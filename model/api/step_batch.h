@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/api/model_config.h"
+#include "model/api/step_routing.h"
 
 namespace dragoman::model {
 
@@ -58,6 +59,7 @@ struct StepOutput {
   // backbone has no gate rule.
   std::vector<uint8_t> gates;
   int64_t weight_bytes = 0;  // of weight matrices that the step read
+  StepRouting routing;
 
   size_t num_rows() const {
     return vocab_size == 0 ? 0 : logits.size() / static_cast<size_t>(vocab_size);

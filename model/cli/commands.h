@@ -21,6 +21,7 @@ void AddReproduceCommands(CLI::App* app, CommandBody* body);
 void AddPlotCommand(CLI::App* app, CommandBody* body);
 void AddScoreCommand(CLI::App* app, CommandBody* body);
 void AddInspectCommand(CLI::App* app, CommandBody* body);
+void AddInspectSkipCommand(CLI::App* app, CommandBody* body);
 void AddImportRouterCommand(CLI::App* app, CommandBody* body);
 void AddCompareCommand(CLI::App* app, CommandBody* body);
 void AddBenchCommand(CLI::App* app, CommandBody* body);

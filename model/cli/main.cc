@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   AddPlotCommand(&app, &body);
   AddScoreCommand(&app, &body);
   AddInspectCommand(&app, &body);
+  AddInspectSkipCommand(&app, &body);
   AddImportRouterCommand(&app, &body);
   AddCompareCommand(&app, &body);
   AddBenchCommand(&app, &body);

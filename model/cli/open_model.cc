@@ -20,11 +20,20 @@ absl::StatusOr<std::unique_ptr<Backbone>> MakeBackbone(const std::string& backen
       absl::StrCat("backend \"", backend, "\" is unknown; use auto, native or torch"));
 }
 
-absl::StatusOr<std::shared_ptr<const GateRule>> LoadRouter(const ModelPackage& package) {
-  DRAGOMAN_ASSIGN_OR_RETURN(
-      Router router, ReadRouterFile(package.folder() + "/" + kRouterFileName, package.config(),
-                                    {package.weights_digest()}));
-  return std::make_shared<const GateRule>(std::move(router));
+absl::StatusOr<std::shared_ptr<const GateRule>> LoadRouter(const ModelPackage& package,
+                                                           const std::string& path) {
+  const std::string file =
+      path.empty() ? absl::StrCat(package.folder(), "/", kRouterFileName) : path;
+  absl::StatusOr<Router> router =
+      ReadRouterFile(file, package.config(), {package.weights_digest()});
+  if (path.empty() && absl::IsNotFound(router.status())) {
+    return absl::NotFoundError(absl::StrCat(
+        package.folder(), " has no router (", kRouterFileName,
+        "): train one with dragoman-model train --config model/recipes/router.json, or put the "
+        "router of these weights into the package"));
+  }
+  if (!router.ok()) return router.status();
+  return std::make_shared<const GateRule>(*std::move(router));
 }
 
 std::shared_ptr<const GateRule> RandomRule(double rate, int64_t num_layers) {
@@ -62,10 +71,11 @@ absl::StatusOr<OpenedModel> OpenModel(const OpenModelOptions& options, Clock* cl
                                                    "\" is unknown; use auto, gather or masked"));
   }
   backend.router_exec = *exec;
+  backend.record_scores = options.record_gates;
   if (options.random_skip > 0) {
     backend.gates = RandomRule(options.random_skip, model.package->config().num_layers);
   } else if (options.theta > 0) {
-    DRAGOMAN_ASSIGN_OR_RETURN(backend.gates, LoadRouter(*model.package));
+    DRAGOMAN_ASSIGN_OR_RETURN(backend.gates, LoadRouter(*model.package, options.router));
   }
   DRAGOMAN_RETURN_IF_ERROR(CheckVocabularySize(static_cast<size_t>(model.tokenizer->vocab_size()),
                                                model.package->config()));
@@ -73,6 +83,11 @@ absl::StatusOr<OpenedModel> OpenModel(const OpenModelOptions& options, Clock* cl
       PagesForSlots(options.slots, manifest.max_positions, manifest.max_positions - manifest.phi);
   DRAGOMAN_ASSIGN_OR_RETURN(std::unique_ptr<Backbone> backbone,
                             MakeBackbone(options.backend, *model.package, backend));
+  model.gates = backend.gates;
+  if (options.record_gates) {
+    model.recorder = std::make_unique<GateRecorder>(backbone->config());
+    backbone = model.recorder->Watch(std::move(backbone));
+  }
   EngineOptions engine;
   engine.max_sequences = options.slots;
   DRAGOMAN_ASSIGN_OR_RETURN(

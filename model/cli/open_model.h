@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "model/api/backend_options.h"
 #include "model/engine/engine.h"
+#include "model/evaluate/gate_recorder.h"
 #include "model/package/model_package.h"
 #include "model/tokenizer/tokenizer.h"
 
@@ -16,6 +17,8 @@ namespace dragoman::model {
 struct OpenedModel {
   std::unique_ptr<ModelPackage> package;
   std::unique_ptr<Tokenizer> tokenizer;
+  std::shared_ptr<const GateRule> gates;   // null: dense
+  std::unique_ptr<GateRecorder> recorder;  // null unless asked for
   std::unique_ptr<Engine> engine;
 };
 
@@ -30,7 +33,9 @@ struct OpenModelOptions {
   // Skip dial, 0 to 1: 0 dense, else the package's router, or random gates of `random_skip`.
   double theta = 0;
   double random_skip = 0;  // rate of random gates instead of a router
+  std::string router;      // router file; empty: that of the package
   std::string router_exec = "auto";
+  bool record_gates = false;
 };
 
 // Errors: InvalidArgument (backend), those of the backend.
@@ -38,8 +43,10 @@ absl::StatusOr<std::unique_ptr<Backbone>> MakeBackbone(const std::string& backen
                                                        const ModelPackage& package,
                                                        const BackendOptions& options);
 
-// The gate rule of a package's router file. Errors: those of ReadRouterFile().
-absl::StatusOr<std::shared_ptr<const GateRule>> LoadRouter(const ModelPackage& package);
+// The gate rule of a router file; an empty path: that of the package. Errors: those of
+// ReadRouterFile(), NotFound with the remedy where the package has none.
+absl::StatusOr<std::shared_ptr<const GateRule>> LoadRouter(const ModelPackage& package,
+                                                           const std::string& path = "");
 // Random gates of one rate; layer 0 of models with at most 12 layers never skips.
 std::shared_ptr<const GateRule> RandomRule(double rate, int64_t num_layers);
 

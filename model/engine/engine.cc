@@ -15,6 +15,7 @@
 #include "model/engine/scheduler.h"
 #include "model/engine/sequence.h"
 #include "model/kv_cache/kv_cache.h"
+#include "model/routing/skip_counts.h"
 
 namespace dragoman::model {
 namespace {
@@ -66,6 +67,7 @@ class EngineImpl final : public Engine {
   void TakeResults(Duration forward_time);
   absl::Status TakeLogits(const StepPart& part, Sequence* sequence);
   void SyncCache(Slot* slot);
+  void CountSkips();
   uint32_t CountSkipped(int64_t first_row, int64_t rows);
   void FailStep(const absl::Status& status);
   void EndFaulty(Slot* slot, const absl::Status& status);
@@ -94,6 +96,8 @@ class EngineImpl final : public Engine {
   std::vector<StepPart> parts_;
   StepOutput output_;
   std::array<std::array<uint32_t, 2>, 2> modules_skipped_{};  // of the step
+  bool routed_ = false;                                       // some of its rows could skip
+  SkipCounts skips_;                                          // if so
   std::vector<Mailbox::Release> releases_;
   EngineStats counters_;
 
@@ -233,6 +237,8 @@ bool EngineImpl::RunOneStep() {
   BuildBatch(plan_, open_, &batch_, &parts_);
 
   const TimePoint before_forward = clock_->Now();
+  modules_skipped_ = {};
+  routed_ = false;
   const absl::Status status = backbone_->Forward(batch_, &output_);
   const TimePoint after_forward = clock_->Now();
   ++counters_.steps;
@@ -250,7 +256,9 @@ bool EngineImpl::RunOneStep() {
                        .schedule_time = before_forward - start,
                        .forward_time = after_forward - before_forward,
                        .sample_time = clock_->Now() - after_forward,
-                       .modules_skipped = modules_skipped_});
+                       .modules_skipped = modules_skipped_,
+                       .skips = routed_ ? &skips_ : nullptr,
+                       .routing = routed_ ? &output_.routing : nullptr});
   }
   return true;
 }
@@ -260,7 +268,7 @@ void EngineImpl::TakeResults(Duration forward_time) {
       std::chrono::duration_cast<std::chrono::nanoseconds>(forward_time).count();
   const auto rows_of_step = static_cast<int64_t>(batch_.rows.size());
   counters_.source_tokens += static_cast<uint64_t>(plan_.source_rows);
-  modules_skipped_ = {};
+  CountSkips();
   int64_t first_row = 0;
   for (const StepPart& part : parts_) {
     Slot& slot = slots_[part.index];
@@ -294,6 +302,13 @@ absl::Status EngineImpl::TakeLogits(const StepPart& part, Sequence* sequence) {
     if (!goes_on) break;
   }
   return absl::OkStatus();
+}
+
+// What telemetry shows of a step with rows that could skip.
+void EngineImpl::CountSkips() {
+  routed_ = !output_.gates.empty();
+  if (!routed_ || observer_ == nullptr) return;
+  skips_.Count(batch_.rows, output_.gates, backbone_->config().num_layers);
 }
 
 // Modules that some rows of the step skipped, also added to those of the step.

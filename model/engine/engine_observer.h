@@ -5,7 +5,9 @@
 #include <cstdint>
 
 #include "base/clock.h"
+#include "model/api/step_routing.h"
 #include "model/engine/sequence_event.h"
+#include "model/routing/skip_counts.h"
 
 namespace dragoman::model {
 
@@ -18,6 +20,9 @@ struct StepFacts {
   Duration sample_time{};  // sampling, policy, events
   // Modules that rows did not execute: [source, target][attention, MLP].
   std::array<std::array<uint32_t, 2>, 2> modules_skipped{};
+  // Of a step in which some row could skip, valid during the call; else null.
+  const SkipCounts* skips = nullptr;
+  const StepRouting* routing = nullptr;
 };
 
 class EngineObserver {

@@ -369,6 +369,66 @@ TEST(EngineTest, ObserverAndStatsSeeEveryRow) {
   EXPECT_EQ(stats.cache.pages_used, 0u);
 }
 
+// Sums over steps; `skips` of a step without rows that could skip must not come.
+class SkipCounter final : public EngineObserver {
+ public:
+  void OnStep(const StepFacts& facts) override {
+    for (const auto& side : facts.modules_skipped) modules_skipped += side[0] + side[1];
+    EXPECT_EQ(facts.skips == nullptr, facts.routing == nullptr);
+    ++(facts.skips == nullptr ? dense_steps : routed_steps);
+    if (facts.skips == nullptr) return;
+    for (const uint32_t skipped : facts.skips->skipped) rows_skipped += skipped;
+    EXPECT_GT(facts.skips->rows[0] + facts.skips->rows[1], 0u);
+    EXPECT_EQ(facts.skips->active_layers[0], 1u);
+    module_calls +=
+        facts.routing->calls(ExecPath::kGather) + facts.routing->calls(ExecPath::kEmpty);
+  }
+  uint64_t dense_steps = 0, routed_steps = 0, modules_skipped = 0, rows_skipped = 0;
+  uint64_t module_calls = 0;
+};
+
+TEST(EngineTest, ObserversSeeWhatRoutedStepsSkippedAndNothingOfOthers) {
+  HashBackbone* backbone = nullptr;
+  TestModel model = MakeHashModel(12, {.skips_mlp = true});
+  const auto make = model.make_backbone;
+  model.make_backbone = [&](size_t pages) {
+    std::unique_ptr<Backbone> made = make(pages);
+    backbone = static_cast<HashBackbone*>(made.get());
+    return made;
+  };
+  SkipCounter counter;
+  RecordingSink dense, routed, failed;
+  EngineHarness harness(model, EngineHarness::SmallOptions(), &counter);
+  const std::vector<SourceAction> source = ActionsOf({Word({8}), Word({10, 11}), Word({12})});
+  harness.SendAll(harness.Open("wait-k:1", &dense), source);
+  harness.Run();
+  EXPECT_EQ(counter.routed_steps, 0u);
+  EXPECT_GT(counter.dense_steps, 0u);
+
+  SequenceOptions options = harness.Options("wait-k:1");
+  options.routed = true;
+  harness.SendAll(harness.Open(options, &routed), source);
+  harness.Run();
+
+  uint64_t of_segments = 0;
+  for (const SegmentClosed& segment : routed.Get<SegmentClosed>()) {
+    of_segments += segment.modules_skipped;
+  }
+  EXPECT_GT(of_segments, 0u);
+  EXPECT_EQ(counter.rows_skipped, of_segments);
+  EXPECT_EQ(counter.modules_skipped, of_segments);
+  EXPECT_EQ(counter.module_calls, counter.routed_steps);
+
+  // A step that fails skipped nothing.
+  const uint64_t routed_steps = counter.routed_steps;
+  harness.SendAll(harness.Open(options, &failed), source);
+  backbone->FailNextForwards(1);
+  harness.Run();
+  EXPECT_EQ(failed.final_status().code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(counter.routed_steps, routed_steps);
+  EXPECT_EQ(counter.modules_skipped, of_segments);
+}
+
 // ---------------------------------------------------------------- refusals and faults
 
 TEST(EngineTest, H7_SourceAfterFinishIsRefused) {

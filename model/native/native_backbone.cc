@@ -46,6 +46,8 @@ class NativeBackbone final : public CachedBackbone {
         governor_(threads),
         gates_(options.gates),
         router_exec_(options.router_exec),
+        record_scores_(options.record_scores && gates_ != nullptr &&
+                       std::holds_alternative<Router>(*gates_)),
         kv_type_(options.kv.value_or(quantized() ? KvType::kFloat16 : KvType::kFloat32)),
         value_stride_(RoundUp(config.head_dim, kKeyPageRows)),
         page_entries_(config.num_kv_heads * kPageRows * (config.head_dim + value_stride_)) {
@@ -93,10 +95,11 @@ class NativeBackbone final : public CachedBackbone {
       std::copy(row, row + config_.hidden_size, hidden_.data() + r * config_.hidden_size);
     }
     for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
-      RunLayer(batch, layer, output->gates);
+      RunLayer(batch, layer, output);
     }
     WriteLogits(batch, output);
     output->weight_bytes = weight_bytes_read_;
+    for (const int64_t ns : router_ns_) output->routing.router_ns += ns;
     governor_.Record(WorkOf(rows), std::chrono::duration<double>(clock_.Now() - begin).count());
     return absl::OkStatus();
   }
@@ -152,6 +155,9 @@ class NativeBackbone final : public CachedBackbone {
            KvTypeBytes(kv_type_) * head * kPageRows * value_stride_;
   }
   int64_t page_bytes() const { return page_entries_ * KvTypeBytes(kv_type_); }
+  int64_t query_panels() const {
+    return config_.num_heads * config_.head_dim / PackedMatrix::kPanelOutputs;
+  }
   int64_t qkv_size() const {
     return (config_.num_heads + 2 * config_.num_kv_heads) * config_.head_dim;
   }
@@ -179,22 +185,32 @@ class NativeBackbone final : public CachedBackbone {
   struct RowSet {
     int64_t row(int64_t i) const { return all ? i : rows[static_cast<size_t>(i)]; }
     bool in_place() const { return all && dropped.empty(); }
+    ExecPath path() const {
+      if (!all) return count == 0 ? ExecPath::kEmpty : ExecPath::kGather;
+      return dropped.empty() ? ExecPath::kDense : ExecPath::kMasked;
+    }
 
     bool all = true;               // every row of the step is computed
     int64_t count = 0;             // rows computed; they lie behind each other in the buffers
     std::vector<int32_t> rows;     // unless all
-    std::vector<uint8_t> dropped;  // if all, per row: its result is not kept; empty: all are kept
+    std::vector<uint8_t> dropped;  // per row: it skips the module; empty: no row does
   };
 
   // Whether some row of the step may skip something; its gates are decided layer by layer then.
   void PlanGates(const StepBatch& batch, StepOutput* output) {
     output->gates.clear();
+    output->routing.Clear();
+    std::fill(router_ns_.begin(), router_ns_.end(), 0);
     weight_bytes_read_ = 0;
     routed_ = gates_ != nullptr &&
               std::any_of(batch.rows.begin(), batch.rows.end(),
                           [](const StepRow& row) { return row.group != RowGroup::kForced; });
     if (!routed_) return;
     output->gates.assign(batch.rows.size() * static_cast<size_t>(config_.num_layers), kRunBoth);
+    if (record_scores_) {
+      output->routing.scores.assign(2 * output->gates.size(),
+                                    std::numeric_limits<float>::quiet_NaN());
+    }
     residual_.resize(std::max(residual_.size(), hidden_.size()));
     gathered_.width = config_.hidden_size;
     gathered_.x.resize(std::max(gathered_.x.size(), normed_.x.size()));
@@ -318,20 +334,12 @@ class NativeBackbone final : public CachedBackbone {
 
   // One layer. Keys and values are made of every row; queries, attention and MLP of the rows whose
   // gates run them.
-  void RunLayer(const StepBatch& batch, int64_t layer, std::span<uint8_t> gates) {
+  void RunLayer(const StepBatch& batch, int64_t layer, StepOutput* output) {
     const NativeLayer& weights = weights_.layers[layer];
     const auto rows = static_cast<int64_t>(batch.rows.size());
-    const int64_t hidden = config_.hidden_size;
-    const bool decide = routed_ && !IsExempt(*gates_, layer);
     const LayerModules modules = config_.modules_of(layer);
-    ForRows(rows, hidden, [&](int64_t r) {
-      const float* const x = hidden_.data() + r * hidden;
-      if (modules.attention) NormRow(x, weights.attention_norm, r, &normed_);
-      if (decide) {
-        gates[static_cast<size_t>(r * config_.num_layers + layer)] =
-            DecideGates(*gates_, batch.rows[r], layer, x, config_.rms_norm_eps);
-      }
-    });
+    const std::span<const uint8_t> gates = output->gates;
+    NormAndDecide(batch, layer, output);
     if (modules.attention) {
       SelectRows(gates, rows, layer, kRunAttention, &attending_);
       ProjectQueriesKeysValues(weights.qkv, rows);
@@ -342,11 +350,62 @@ class NativeBackbone final : public CachedBackbone {
         PlaceRow(batch.rows[r], r, layer, attends);
       });
       if (attending_.count > 0) RunAttention(weights, layer);
+      if (routed_) CountAttentionPath(weights, &output->routing);
     }
     if (modules.mlp) {
       SelectRows(gates, rows, layer, kRunMlp, &feeding_);
       if (feeding_.count > 0) RunMlp(weights);
+      if (routed_) CountMlpPath(weights, &output->routing);
     }
+  }
+
+  // Normalises the layer's input into `normed_` where the layer attends; decides the gates of the
+  // rows that have any.
+  void NormAndDecide(const StepBatch& batch, int64_t layer, StepOutput* output) {
+    const auto rows = static_cast<int64_t>(batch.rows.size());
+    const int64_t hidden = config_.hidden_size;
+    const bool decide = routed_ && !IsExempt(*gates_, layer);
+    const bool attends = config_.modules_of(layer).attention;
+    team_.ParallelFor(
+        rows, std::max<int64_t>(1, kPieceWork / 2 / hidden),
+        [&](int worker, int64_t begin, int64_t end) {
+          for (int64_t r = begin; attends && r < end; ++r) {
+            NormRow(hidden_.data() + r * hidden, weights_.layers[layer].attention_norm, r,
+                    &normed_);
+          }
+          if (!decide) return;
+          const TimePoint start = clock_.Now();
+          for (int64_t r = begin; r < end; ++r) {
+            const auto at = static_cast<size_t>(r * config_.num_layers + layer);
+            output->gates[at] = DecideGates(
+                *gates_, batch.rows[r], layer, hidden_.data() + r * hidden, config_.rms_norm_eps,
+                record_scores_ ? output->routing.scores.data() + 2 * at : nullptr);
+          }
+          router_ns_[static_cast<size_t>(worker)] +=
+              std::chrono::duration_cast<std::chrono::nanoseconds>(clock_.Now() - start).count();
+        });
+  }
+
+  // How a module of a layer ran, and what it did not read.
+  void CountAttentionPath(const NativeLayer& weights, StepRouting* routing) const {
+    ++routing->calls(attending_.path());
+    if (attending_.count == 0) {
+      const PackedMatrix& qkv = weights.qkv.weight;
+      routing->weight_bytes_saved +=
+          query_panels() * qkv.panel_bytes() + weights.output.weight.bytes();
+    }
+    if (attending_.all) return;
+    int64_t keys = 0;
+    for (size_t r = 0; r < placements_.size(); ++r) {
+      if (attending_.dropped[r] != 0) keys += placements_[r].keys.size();
+    }
+    routing->kv_bytes_saved +=
+        keys * 2 * config_.num_kv_heads * config_.head_dim * KvTypeBytes(kv_type_);
+  }
+  void CountMlpPath(const NativeLayer& weights, StepRouting* routing) const {
+    ++routing->calls(feeding_.path());
+    if (feeding_.count > 0) return;
+    routing->weight_bytes_saved += weights.gate_up.weight.bytes() + weights.down.weight.bytes();
   }
 
   // Fills `qkv_`: keys and values of all rows, queries of the attending ones.
@@ -354,7 +413,7 @@ class NativeBackbone final : public CachedBackbone {
     if (attending_.all) return Multiply(qkv, normed_, rows, false, qkv_.data());
     const float* const bias = qkv.bias_or_null();
     // Panels of queries alone; a panel that they share with keys runs for all rows.
-    const int64_t panels = config_.num_heads * config_.head_dim / PackedMatrix::kPanelOutputs;
+    const int64_t panels = query_panels();
     MultiplyPanels(qkv.weight, bias, normed_, rows, false, panels, qkv.weight.num_panels(),
                    qkv_.data());
     if (attending_.count == 0 || panels == 0) return;
@@ -505,6 +564,7 @@ class NativeBackbone final : public CachedBackbone {
   SystemClock clock_;
   const std::shared_ptr<const GateRule> gates_;  // null: dense
   const RouterExec router_exec_;
+  const bool record_scores_;
   const KvType kv_type_;
   const int64_t value_stride_;
   const int64_t page_entries_;     // of one layer
@@ -522,7 +582,9 @@ class NativeBackbone final : public CachedBackbone {
   std::vector<float> residual_, queries_;  // of rows that were gathered
   Inputs gathered_;
   int64_t weight_bytes_read_ = 0;
-  std::vector<float> scratch_;  // per thread
+  std::vector<int64_t> router_ns_ =
+      std::vector<int64_t>(static_cast<size_t>(team_.threads()));  // per thread, of the step
+  std::vector<float> scratch_;                                     // per thread
   int64_t scratch_floats_ = 0;
   std::vector<std::vector<KeyPage>> worker_pages_ =
       std::vector<std::vector<KeyPage>>(static_cast<size_t>(team_.threads()));

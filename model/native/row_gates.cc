@@ -28,18 +28,22 @@ void HiddenScores(const Router& router, int64_t layer, const float* x, double ep
 }  // namespace
 
 uint8_t DecideGates(const GateRule& rule, const StepRow& row, int64_t layer, const float* x,
-                    double rms_norm_eps) {
+                    double rms_norm_eps, float* scores) {
   const auto* router = std::get_if<Router>(&rule);
   if (router == nullptr) return GatesWithoutScores(rule, row, layer);
   if (row.group == RowGroup::kForced || IsExempt(rule, layer)) return kRunBoth;
-  float scores[2];
+  float products[2];
   if (router->hidden_size > 0) {
-    HiddenScores(*router, layer, x, rms_norm_eps, scores);
+    HiddenScores(*router, layer, x, rms_norm_eps, products);
   } else {
     RouterScores(x, router->weights_of(layer), router->input == RouterInput::kRms, rms_norm_eps,
-                 router->width, scores);
+                 router->width, products);
   }
-  return GatesFromScores(*router, row, layer, scores[0], scores[1]);
+  if (scores != nullptr) {
+    const size_t group = row.group == RowGroup::kTarget ? 1 : 0;
+    for (int m = 0; m < 2; ++m) scores[m] = products[m] + router->bias_of(group, layer, m);
+  }
+  return GatesFromScores(*router, row, layer, products[0], products[1]);
 }
 
 }  // namespace dragoman::model

@@ -8,8 +8,9 @@
 namespace dragoman::model {
 
 // Decides for one row of one layer. `x`: the layer's input, the residual stream, [hidden size].
-// fp32 in a fixed order, so a row has the same gates in any batch. Thread-safe.
+// fp32 in a fixed order, so a row has the same gates in any batch. `scores`: null, or gets the z of
+// attention and MLP where a router was asked. Thread-safe.
 uint8_t DecideGates(const GateRule& rule, const StepRow& row, int64_t layer, const float* x,
-                    double rms_norm_eps);
+                    double rms_norm_eps, float* scores);
 
 }  // namespace dragoman::model

@@ -138,6 +138,7 @@ class TorchBackbone final : public CachedBackbone {
         },
         options);
     WriteGates(gates, rows, output);
+    CountPaths(options.gather_rows, rows, output);
     output->weight_bytes = weight_bytes();
     output->vocab_size = config_.vocab_size;
     output->logits.clear();
@@ -200,6 +201,25 @@ class TorchBackbone final : public CachedBackbone {
     for (int64_t i = 0; i < rows * config_.num_layers; ++i, gate += 2) {
       output->gates.push_back(
           static_cast<uint8_t>((gate[0] > 0 ? kRunAttention : 0) | (gate[1] > 0 ? kRunMlp : 0)));
+    }
+  }
+
+  // How the modules of a step with gates ran. What that spared in bytes and what the router cost
+  // are not known here: queries and attention are computed for all rows.
+  void CountPaths(bool gathers, int64_t rows, StepOutput* output) const {
+    output->routing.Clear();
+    if (output->gates.empty()) return;
+    for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+      uint8_t active = 0;
+      for (int64_t i = 0; i < rows; ++i) {
+        active |= output->gates[static_cast<size_t>(i * config_.num_layers + layer)];
+      }
+      const LayerModules modules = config_.modules_of(layer);
+      for (const uint8_t module : {kRunAttention, kRunMlp}) {
+        if (!(module == kRunMlp ? modules.mlp : modules.attention)) continue;
+        const ExecPath gathered = (active & module) != 0 ? ExecPath::kGather : ExecPath::kEmpty;
+        ++output->routing.calls(gathers ? gathered : ExecPath::kMasked);
+      }
     }
   }
 
@@ -352,6 +372,10 @@ absl::StatusOr<std::unique_ptr<Backbone>> CreateTorchBackbone(const ModelPackage
           return absl::UnimplementedError(absl::StrCat(
               "weights ", std::string(WeightTypeName(*options.weights)),
               ": the torch backend keeps what the package has; use the native backend"));
+        }
+        if (options.record_scores) {
+          return absl::UnimplementedError(
+              "the torch backend does not record router scores; use the native backend");
         }
         if (options.gates != nullptr) {
           DRAGOMAN_RETURN_IF_ERROR(CheckGateRule(*options.gates, package.config()));

@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "model/api/gate_rule.h"
 #include "model/api/weight_type.h"
 
 namespace dragoman::server {
@@ -227,6 +228,10 @@ absl::Status ServerConfig::Validate() const {
   if (weights != "auto" && !model::ParseWeightType(weights).has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--weights=", weights, " is none of auto, fp32, bf16, int8, int4"));
+  }
+  if (!model::ParseRouterExec(router_exec).has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--router-exec=", router_exec, " is none of auto, gather, masked"));
   }
   DRAGOMAN_RETURN_IF_ERROR(ParseLogLevel(log_level).status());
   if (trace != "none" && trace != "log") {

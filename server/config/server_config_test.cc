@@ -79,6 +79,18 @@ TEST(ServerConfigTest, BadNumbersNameTheFlag) {
   EXPECT_FALSE(ParseConfig({"--slots=-1"}, {}).ok());
 }
 
+TEST(ServerConfigTest, KnowsTheWaysOfComputingSkippedRows) {
+  ServerConfig config = Valid();
+  for (const char* exec : {"auto", "gather", "masked"}) {
+    config.router_exec = exec;
+    EXPECT_TRUE(config.Validate().ok()) << exec;
+  }
+
+  config.router_exec = "scatter";
+
+  EXPECT_THAT(std::string(config.Validate().message()), HasSubstr("--router-exec=scatter"));
+}
+
 TEST(ServerConfigTest, PlainTextNeedsInsecureAndStaysOnLoopback) {
   ServerConfig config = Valid();
   EXPECT_TRUE(config.Validate().ok()) << config.Validate();

@@ -208,7 +208,8 @@ absl::Status DragomanServer::LoadModel(const ModelLoader& loader) {
       std::max(options_.config.inbox_bytes, options_.config.max_unary_bytes) + kPendingMarks;
   model::TokenTraits traits =
       model::MakeTokenTraits(*parts.model.tokenizer, shape.vocab_size, parts.end_of_target);
-  engine_observer_ = telemetry_.EngineObserverFor(parts.model.name, shape.num_layers);
+  engine_observer_ =
+      telemetry_.EngineObserverFor(parts.model.name, shape, parts.model.router.has_value());
   step_watch_ = std::make_unique<StepWatch>(options_.clock, engine_observer_.get());
   DRAGOMAN_ASSIGN_OR_RETURN(
       parts.model.engine,

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -33,12 +32,9 @@ absl::StatusOr<std::unique_ptr<model::Backbone>> MakeBackbone(
 // A router that is there and damaged is an error, never a reason to serve densely.
 absl::Status UseRouter(const ServerConfig& config, const model::ModelPackage& package,
                        model::BackendOptions* options, ServedModel* served) {
-  const std::optional<model::RouterExec> exec = model::ParseRouterExec(config.router_exec);
-  if (!exec.has_value()) {
-    return absl::InvalidArgumentError(absl::StrCat("--router-exec=", config.router_exec,
-                                                   " is unknown; use auto, gather or masked"));
-  }
-  options->router_exec = *exec;
+  // ServerConfig::Validate() has seen it.
+  options->router_exec =
+      model::ParseRouterExec(config.router_exec).value_or(model::RouterExec::kAuto);
   if (config.router == "off") return absl::OkStatus();
   const std::string path = config.router == "auto"
                                ? absl::StrCat(package.folder(), "/", model::kRouterFileName)
@@ -47,7 +43,8 @@ absl::Status UseRouter(const ServerConfig& config, const model::ModelPackage& pa
       path, package.config(), {package.weights_digest(), config.router_allow_base_mismatch});
   if (config.router == "auto" && absl::IsNotFound(router.status())) return absl::OkStatus();
   if (!router.ok()) return router.status();
-  served->router_digest = router->digest;
+  served->router = ServedRouter{router->digest, router->base_digest,
+                                router->hidden_size > 0 ? "mlp" : "linear", router->measured_rate};
   options->gates = std::make_shared<const model::GateRule>(*std::move(router));
   return absl::OkStatus();
 }

@@ -131,7 +131,7 @@ std::optional<std::string> ComputeField(const v1::ComputeOptions& compute) {
 
 // The skip dial needs a router.
 bool ThetaUnsupported(const v1::ComputeOptions& compute, const ServedModel& model) {
-  return compute.theta() != 0 && model.router_digest.empty();
+  return compute.theta() != 0 && !model.router.has_value();
 }
 
 MaybeError FindModel(const std::string& name, const std::string& source, const std::string& target,

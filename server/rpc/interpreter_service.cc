@@ -116,7 +116,7 @@ class InterpreterService final : public RawService {
                                   "max_lag_words", "word_stamps", "unstable_tail"}) {
         info.add_features(feature);
       }
-      if (!model->router_digest.empty()) info.add_features("theta");
+      if (model->router.has_value()) info.add_features("theta");
       info.set_max_targets(1);
       info.set_max_source_tokens(static_cast<uint32_t>(model->max_positions));
       SessionConfig defaults;

@@ -1,9 +1,11 @@
 // What a session needs of a loaded model, and the list of models of this replica.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +16,14 @@
 #include "model/tokenizer/tokenizer.h"
 
 namespace dragoman::server {
+
+// The skip router that a model's streams may ask for.
+struct ServedRouter {
+  std::string digest;                        // of its own tensors
+  std::string base_digest;                   // of the weights that it was made for
+  std::string kind;                          // "linear" or "mlp"
+  std::array<double, 2> calibrated_rates{};  // parameter-weighted, at dial 1: source, target rows
+};
 
 // Immutable once in the catalog. The engine and the tokenizer live as long as the model.
 struct ServedModel {
@@ -27,9 +37,9 @@ struct ServedModel {
   int64_t parameters = 0;
   int64_t num_layers = 0;
   int64_t max_positions = 0;
-  int64_t kv_page_bytes = 0;     // of the KV pool
-  size_t kv_pages_per_slot = 0;  // most that one stream can take
-  std::string router_digest;     // of its skip router; empty: streams cannot skip modules
+  int64_t kv_page_bytes = 0;           // of the KV pool
+  size_t kv_pages_per_slot = 0;        // most that one stream can take
+  std::optional<ServedRouter> router;  // nothing: streams cannot skip modules
   bool is_default = false;
   std::shared_ptr<const model::Tokenizer> tokenizer;
   std::shared_ptr<const void> files;  // what the backbone may still read from; before `engine`

@@ -1,5 +1,7 @@
 #include "server/telemetry/families.h"
 
+#include <array>
+
 namespace dragoman::server {
 
 const Telemetry::Families::Buckets& Telemetry::Families::Seconds() {
@@ -33,6 +35,11 @@ const Telemetry::Families::Buckets& Telemetry::Families::Tokens() {
 }
 const Telemetry::Families::Buckets& Telemetry::Families::Ratios() {
   static const Buckets buckets{.25, .5, .75, .9, 1, 1.1, 1.25, 1.5, 2, 3, 5};
+  return buckets;
+}
+
+const Telemetry::Families::Buckets& Telemetry::Families::Shares() {
+  static const Buckets buckets{0, .1, .2, .3, .4, .5, .6, .7, .8, .9, 1};
   return buckets;
 }
 
@@ -81,6 +88,15 @@ Telemetry::Families::Families()
       modules(Counter("dragoman_modules_total", "Attention and MLP modules of a dense pass.")),
       modules_skipped(
           Counter("dragoman_modules_skipped_total", "Of these, modules that rows skipped.")),
+      skip_rows(Counter("dragoman_skip_rows_total",
+                        "Decisions of routed rows, one a layer and module; forced rows left out.")),
+      skip_union_active(Histogram("dragoman_skip_union_active_ratio",
+                                  "Layers of a routed step whose module some row ran.")),
+      skip_bytes_saved(
+          Counter("dragoman_skip_bytes_saved_total", "Bytes that routed steps did not read.")),
+      skip_exec(Counter("dragoman_skip_exec_total",
+                        "Modules of routed steps by how they were computed.")),
+      router_seconds(Counter("dragoman_router_seconds_total", "Time of the router's products.")),
       errors(Counter("dragoman_errors_total", "Calls that did not end with OK, by reason.")),
       notices(Counter("dragoman_notices_total", "Notices sent.")),
       drain_streams(Counter("dragoman_drain_streams_total", "Sessions of a drain by outcome.")),
@@ -160,6 +176,33 @@ void Telemetry::Families::OpenModel(const std::string& model) {
   for (const char* cause : {"length", "session_end", "max_lag"}) {
     forced_writes.Add({{"model", model}, {"cause", cause}});
   }
+}
+
+SkipFeed::Targets Telemetry::Families::OpenRouter(const std::string& model) {
+  SkipFeed::Targets targets;
+  const std::array<const char*, 2> modules = {"attention", "mlp"}, groups = {"source", "target"},
+                                   decisions = {"run", "skip"};
+  for (size_t m = 0; m < 2; ++m) {
+    for (size_t g = 0; g < 2; ++g) {
+      for (size_t d = 0; d < 2; ++d) {
+        targets.rows[m][g][d] = &skip_rows.Add({{"model", model},
+                                                {"module", modules[m]},
+                                                {"group", groups[g]},
+                                                {"decision", decisions[d]}});
+      }
+    }
+    targets.union_active[m] =
+        &skip_union_active.Add({{"model", model}, {"module", modules[m]}}, Shares());
+  }
+  targets.weight_bytes = &skip_bytes_saved.Add({{"model", model}, {"kind", "weight"}});
+  targets.kv_bytes = &skip_bytes_saved.Add({{"model", model}, {"kind", "kv"}});
+  for (size_t path = 0; path < model::kNumExecPaths; ++path) {
+    targets.exec[path] = &skip_exec.Add(
+        {{"model", model},
+         {"path", std::string(model::ExecPathName(static_cast<model::ExecPath>(path)))}});
+  }
+  targets.router_seconds = &router_seconds.Add({{"model", model}});
+  return targets;
 }
 
 }  // namespace dragoman::server

@@ -7,6 +7,7 @@
 #include "prometheus/family.h"
 #include "prometheus/histogram.h"
 #include "prometheus/registry.h"
+#include "server/telemetry/skip_feed.h"
 #include "server/telemetry/telemetry.h"
 
 namespace dragoman::server {
@@ -23,6 +24,8 @@ class Telemetry::Families {
   Families();
   // The same for what one model has.
   void OpenModel(const std::string& model);
+  // And for what its router has.
+  SkipFeed::Targets OpenRouter(const std::string& model);
 
   static const Buckets& Seconds();      // .05 .. 30 s
   static const Buckets& StepSeconds();  // .0005 doubling to 2 s
@@ -32,6 +35,7 @@ class Telemetry::Families {
   static const Buckets& StreamSeconds();
   static const Buckets& Tokens();
   static const Buckets& Ratios();
+  static const Buckets& Shares();  // 0 .1 .. 1
 
   prometheus::Registry registry;
   Counters& grpc_started;
@@ -64,6 +68,11 @@ class Telemetry::Families {
   Counters& empty_finals;
   Counters& modules;
   Counters& modules_skipped;
+  Counters& skip_rows;
+  Histograms& skip_union_active;
+  Counters& skip_bytes_saved;
+  Counters& skip_exec;
+  Counters& router_seconds;
   Counters& errors;
   Counters& notices;
   Counters& drain_streams;

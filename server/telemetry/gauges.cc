@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
@@ -165,6 +166,57 @@ void AddEdge(const EdgeStats& edge, FamilyList* list) {
                std::chrono::duration<double>(edge.certificate_end->time_since_epoch()).count());
 }
 
+// Skip rates of the last minute, and what the routers were calibrated to.
+void AddRouters(const ModelCatalog& catalog, const GaugeState& own, FamilyList* list) {
+  if (own.skip_windows.empty()) return;
+  constexpr std::array<const char*, 2> kGroups = {"source", "target"};
+  constexpr std::array<const char*, 2> kModules = {"attention", "mlp"};
+  std::map<std::string, SkipWindow::Sums> sums;
+  for (const auto& [model, window] : own.skip_windows) sums[model] = window->LastMinute();
+
+  list->Open("dragoman_skip_rate", "Skipping share of the routed rows of the last minute.");
+  for (const auto& [model, last] : sums) {
+    const auto layers = static_cast<size_t>(own.skip_windows.at(model)->num_layers());
+    for (size_t g = 0; g < 2; ++g) {
+      if (last.rows[g] == 0) continue;
+      for (size_t i = 0; i < 2 * layers; ++i) {
+        list->Add({{"model", model},
+                   {"layer", std::to_string(i / 2)},
+                   {"module", kModules[i % 2]},
+                   {"group", kGroups[g]}},
+                  last.skipped[g * 2 * layers + i] / last.rows[g]);
+      }
+    }
+  }
+  list->Open("dragoman_router_rate",
+             "Parameter-weighted skip rate of the last minute, of rows with dial 1.");
+  for (const auto& [model, last] : sums) {
+    for (size_t g = 0; g < 2; ++g) {
+      if (last.calibrated_rows[g] == 0) continue;
+      list->Add({{"model", model}, {"group", kGroups[g]}},
+                own.skip_windows.at(model)->CalibratedRate(last, g));
+    }
+  }
+  const auto models = catalog.models();
+  list->Open("dragoman_router_calibrated_rate", "The same when the router was calibrated.");
+  for (const auto& served : models) {
+    if (!served->router.has_value()) continue;
+    for (size_t g = 0; g < 2; ++g) {
+      list->Add({{"model", served->name}, {"group", kGroups[g]}},
+                served->router->calibrated_rates[g]);
+    }
+  }
+  list->Open("dragoman_router_info", "Routers served.");
+  for (const auto& served : models) {
+    if (!served->router.has_value()) continue;
+    list->Add({{"model", served->name},
+               {"hash", served->router->digest},
+               {"base_hash", served->router->base_digest},
+               {"kind", served->router->kind}},
+              1);
+  }
+}
+
 std::string DefaultModel(const ModelCatalog& catalog) {
   const auto model = catalog.Find("");
   return model == nullptr ? "none" : model->name;
@@ -251,6 +303,7 @@ std::vector<MetricFamily> CollectGauges(const GaugeSources& sources, const Gauge
   for (const auto& served : sources.catalog->models()) {
     list.Add({{"model", served->name}, {"digest", served->digest}}, 1);
   }
+  AddRouters(*sources.catalog, own, &list);
   if (own.edge != nullptr) AddEdge(own.edge->edge_stats(), &list);
   AddWorkers(&list);
   AddProcess(&list);

@@ -1,6 +1,8 @@
 // Gauges, computed at the moment of the scrape. Private to server/telemetry.
 #pragma once
 
+#include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,7 +16,8 @@ namespace dragoman::server {
 struct GaugeState {
   const EdgeStatsSource* edge = nullptr;  // null: the gauges of the edge are left out
   LeakWatch* leaks = nullptr;
-  std::vector<std::pair<std::string, Duration>> idle_times;  // of engine threads, by model
+  std::vector<std::pair<std::string, Duration>> idle_times;         // of engine threads, by model
+  std::map<std::string, std::shared_ptr<SkipWindow>> skip_windows;  // of models with a router
 };
 
 std::vector<prometheus::MetricFamily> CollectGauges(const GaugeSources& sources,

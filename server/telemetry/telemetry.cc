@@ -2,12 +2,15 @@
 
 #include <array>
 #include <chrono>
+#include <optional>
 #include <utility>
 
+#include "model/routing/skip_statistics.h"
 #include "prometheus/text_serializer.h"
 #include "server/telemetry/client_labels.h"
 #include "server/telemetry/families.h"
 #include "server/telemetry/gauges.h"
+#include "server/telemetry/skip_feed.h"
 
 namespace dragoman::server {
 namespace {
@@ -160,8 +163,13 @@ class EngineFeed final : public model::EngineObserver {
     Counter& mlp_decode;
     std::array<std::array<Counter*, 2>, 2> skipped;  // [encode, decode][attention, MLP]
   };
-  EngineFeed(const Targets& targets, int64_t num_layers, std::shared_ptr<IdleTime> idle)
-      : t_(targets), num_layers_(static_cast<double>(num_layers)), idle_(std::move(idle)) {}
+  // `skips`: only of a model with a router.
+  EngineFeed(const Targets& targets, int64_t num_layers, std::shared_ptr<IdleTime> idle,
+             std::optional<SkipFeed> skips)
+      : t_(targets),
+        num_layers_(static_cast<double>(num_layers)),
+        idle_(std::move(idle)),
+        skips_(std::move(skips)) {}
 
   void OnStep(const model::StepFacts& facts) override {
     const bool decodes = facts.target_rows > 0;
@@ -182,6 +190,7 @@ class EngineFeed final : public model::EngineObserver {
         t_.skipped[side][module]->Increment(facts.modules_skipped[side][module]);
       }
     }
+    if (skips_.has_value()) skips_->OnStep(facts);
   }
   void OnGuard(model::TargetGuard guard) override {
     if (guard == model::TargetGuard::kLoop) t_.repetition_stops.Increment();
@@ -193,6 +202,7 @@ class EngineFeed final : public model::EngineObserver {
   const Targets t_;
   const double num_layers_;
   const std::shared_ptr<IdleTime> idle_;
+  std::optional<SkipFeed> skips_;
 };
 
 }  // namespace
@@ -207,9 +217,19 @@ Telemetry::~Telemetry() = default;
 ServerObserver* Telemetry::server_observer() { return observer_.get(); }
 
 std::unique_ptr<model::EngineObserver> Telemetry::EngineObserverFor(const std::string& model,
-                                                                    int64_t num_layers) {
+                                                                    const model::ModelConfig& shape,
+                                                                    bool has_router) {
   Families& f = *families_;
   f.OpenModel(model);
+  std::optional<SkipFeed> skips;
+  if (has_router) {
+    const model::LayerWeightCounts weights = model::CountLayerWeights(shape);
+    const auto window = std::make_shared<SkipWindow>(sources_.clock, shape.num_layers,
+                                                     weights.attention() / weights.all());
+    const MutexLock lock(&mu_);
+    skip_windows_[model] = window;
+    skips.emplace(f.OpenRouter(model), window);
+  }
   const auto idle = std::make_shared<IdleTime>(sources_.clock);
   {
     const MutexLock lock(&mu_);
@@ -247,17 +267,18 @@ std::unique_ptr<model::EngineObserver> Telemetry::EngineObserverFor(const std::s
                           modules("mlp", "decode"),
                           {{{{skipped("attention", "encode"), skipped("mlp", "encode")}},
                             {{skipped("attention", "decode"), skipped("mlp", "decode")}}}}},
-      num_layers, idle);
+      shape.num_layers, idle, std::move(skips));
 }
 
 std::string Telemetry::Scrape() const {
   std::vector<prometheus::MetricFamily> families = families_->registry.Collect();
-  GaugeState state{edge_.load(), &leaks_, {}};
+  GaugeState state{edge_.load(), &leaks_, {}, {}};
   {
     const MutexLock lock(&mu_);
     for (const auto& [model, idle] : idle_times_) {
       state.idle_times.emplace_back(model, idle->total());
     }
+    state.skip_windows = skip_windows_;
   }
   for (prometheus::MetricFamily& gauge : CollectGauges(sources_, state)) {
     families.push_back(std::move(gauge));

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/mutex.h"
+#include "model/api/model_config.h"
 #include "model/engine/engine_observer.h"
 #include "server/admission/admission.h"
 #include "server/session/served_model.h"
@@ -20,6 +21,7 @@
 #include "server/session/session_table.h"
 #include "server/telemetry/idle_time.h"
 #include "server/telemetry/leak_watch.h"
+#include "server/telemetry/skip_window.h"
 
 namespace dragoman::server {
 
@@ -41,9 +43,11 @@ class Telemetry {
   ~Telemetry();
 
   ServerObserver* server_observer();
-  // For the engine of one model. `num_layers` turns rows into modules run.
+  // For the engine of one model. `shape` turns rows into modules run and modules into weights;
+  // without a router there are no series about skipping.
   std::unique_ptr<model::EngineObserver> EngineObserverFor(const std::string& model,
-                                                           int64_t num_layers);
+                                                           const model::ModelConfig& shape,
+                                                           bool has_router);
   // Who knows the connections and the certificate; nullptr takes it away. It must not go while a
   // scrape may run.
   void SetEdge(const EdgeStatsSource* edge) { edge_.store(edge); }
@@ -58,6 +62,7 @@ class Telemetry {
   mutable LeakWatch leaks_;
   mutable Mutex mu_;
   std::map<std::string, std::shared_ptr<IdleTime>> idle_times_ ABSL_GUARDED_BY(mu_);  // by model
+  std::map<std::string, std::shared_ptr<SkipWindow>> skip_windows_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<Families> families_;
   std::unique_ptr<Observer> observer_;
   std::atomic<const EdgeStatsSource*> edge_{nullptr};

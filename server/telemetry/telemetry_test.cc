@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "model/api/gate_rule.h"
 #include "server/telemetry/admin_probe.h"
 #include "server/telemetry/admin_server.h"
 #include "server/telemetry/client_labels.h"
@@ -112,8 +113,44 @@ class TelemetryTest : public ::testing::Test {
     model->kv_page_bytes = 4096;
     model->kv_pages_per_slot = 10;
     model->engine = std::make_shared<StillEngine>();
+    model->router = ServedRouter{"r", "d", "linear", {0.25, 0.4}};
     catalog_.Add(model);
-    engine_observer_ = telemetry_.EngineObserverFor("m", 6);
+    engine_observer_ = telemetry_.EngineObserverFor("m", Shape(), /*has_router=*/true);
+  }
+
+  // A layer of 48 + 16 attention weights and 192 of the MLP.
+  static model::ModelConfig Shape() {
+    model::ModelConfig shape;
+    shape.num_layers = 6;
+    shape.hidden_size = 4;
+    shape.num_heads = 3;
+    shape.num_kv_heads = 1;
+    shape.head_dim = 2;
+    shape.ffn_size = 16;
+    return shape;
+  }
+
+  // A step of forced, source and target rows, the last with another dial than the calibrated one.
+  // Gates of a row are the same in all layers.
+  void FeedRoutedStep() {
+    std::vector<model::StepRow> rows(5);
+    rows[1].group = rows[2].group = model::RowGroup::kSource;
+    rows[3].group = rows[4].group = model::RowGroup::kTarget;
+    rows[4].skip_offset = -0.5f;
+    std::vector<uint8_t> gates;
+    for (const uint8_t bits :
+         {model::kRunBoth, model::kRunMlp, model::kRunBoth, model::kRunAttention, uint8_t{0}}) {
+      gates.insert(gates.end(), 6, bits);
+    }
+    model::SkipCounts counts;
+    counts.Count(rows, gates, 6);
+    model::StepRouting routing;
+    routing.module_calls = {3, 7, 1, 1};
+    routing.weight_bytes_saved = 1000;
+    routing.kv_bytes_saved = 64;
+    routing.router_ns = 500'000'000;
+    engine_observer_->OnStep(
+        {.source_rows = 3, .target_rows = 2, .streams = 2, .skips = &counts, .routing = &routing});
   }
 
   // Every event with every value of its closed label sets.
@@ -171,6 +208,7 @@ class TelemetryTest : public ::testing::Test {
     observer.OnCredentialReload("tokens", "ok");
     engine_observer_->OnStep({.source_rows = 3, .target_rows = 2, .streams = 2});
     engine_observer_->OnStep({.source_rows = 3, .target_rows = 0, .streams = 1});
+    FeedRoutedStep();
     telemetry_.SetEdge(&edge_);
   }
 
@@ -269,6 +307,64 @@ TEST_F(TelemetryTest, IdleTimeCountsTheWaitInProgress) {
   engine_observer_->OnWait();
   clock_.Advance(seconds(2));
   EXPECT_EQ(ValueOf(telemetry_.Scrape(), series), 7);
+}
+
+TEST_F(TelemetryTest, RoutedStepsFeedTheFamiliesOfSkipping) {
+  FeedRoutedStep();
+
+  const std::string scrape = telemetry_.Scrape();
+
+  const auto rows = [&](const char* module, const char* group, const char* decision) {
+    return ValueOf(
+        scrape, absl::StrCat("dragoman_skip_rows_total{decision=\"", decision, "\",group=\"", group,
+                             "\",model=\"m\",module=\"", module, "\"}"));
+  };
+  EXPECT_EQ(rows("attention", "source", "run"), 6);
+  EXPECT_EQ(rows("attention", "source", "skip"), 6);
+  EXPECT_EQ(rows("mlp", "source", "run"), 12);
+  EXPECT_EQ(rows("mlp", "source", "skip"), 0);
+  EXPECT_EQ(rows("attention", "target", "skip"), 6);
+  EXPECT_EQ(rows("mlp", "target", "skip"), 12);
+  EXPECT_EQ(ValueOf(scrape, "dragoman_skip_exec_total{model=\"m\",path=\"dense\"}"), 3);
+  EXPECT_EQ(ValueOf(scrape, "dragoman_skip_exec_total{model=\"m\",path=\"gather\"}"), 7);
+  EXPECT_EQ(ValueOf(scrape, "dragoman_skip_exec_total{model=\"m\",path=\"masked\"}"), 1);
+  EXPECT_EQ(ValueOf(scrape, "dragoman_skip_exec_total{model=\"m\",path=\"empty\"}"), 1);
+  EXPECT_EQ(ValueOf(scrape, "dragoman_skip_bytes_saved_total{kind=\"weight\",model=\"m\"}"), 1000);
+  EXPECT_EQ(ValueOf(scrape, "dragoman_skip_bytes_saved_total{kind=\"kv\",model=\"m\"}"), 64);
+  EXPECT_EQ(ValueOf(scrape, "dragoman_router_seconds_total{model=\"m\"}"), 0.5);
+  EXPECT_EQ(
+      ValueOf(scrape, "dragoman_skip_union_active_ratio_sum{model=\"m\",module=\"attention\"}"), 1);
+  EXPECT_EQ(ValueOf(scrape,
+                    "dragoman_skip_rate{model=\"m\",layer=\"5\",module=\"mlp\",group=\"target\"}"),
+            1);
+  EXPECT_EQ(
+      ValueOf(scrape,
+              "dragoman_skip_rate{model=\"m\",layer=\"0\",module=\"attention\",group=\"source\"}"),
+      0.5);
+  // One target row counts here: it ran the attention, a quarter of the weights.
+  EXPECT_EQ(ValueOf(scrape, "dragoman_router_rate{model=\"m\",group=\"target\"}"), 0.75);
+  EXPECT_EQ(ValueOf(scrape, "dragoman_router_rate{model=\"m\",group=\"source\"}"), 0.125);
+  EXPECT_EQ(ValueOf(scrape, "dragoman_router_calibrated_rate{model=\"m\",group=\"target\"}"), 0.4);
+}
+
+TEST_F(TelemetryTest, SkipRatesAreThoseOfTheLastMinute) {
+  FeedRoutedStep();
+  EXPECT_EQ(FamiliesOf(telemetry_.Scrape())["dragoman_skip_rate"].series, 24u);
+
+  clock_.Advance(seconds(60));
+
+  EXPECT_EQ(FamiliesOf(telemetry_.Scrape())["dragoman_skip_rate"].series, 0u);
+  EXPECT_EQ(FamiliesOf(telemetry_.Scrape())["dragoman_router_rate"].series, 0u);
+}
+
+TEST_F(TelemetryTest, AModelWithoutARouterHasNoSeriesOfSkipping) {
+  Telemetry telemetry({&admission_, &table_, &catalog_, &clock_, "1.0", "abc", "AVX2", 0.08});
+  const auto observer = telemetry.EngineObserverFor("plain", Shape(), /*has_router=*/false);
+  observer->OnStep({.source_rows = 3, .target_rows = 2, .streams = 2});
+
+  for (const auto& [name, family] : FamiliesOf(telemetry.Scrape())) {
+    EXPECT_FALSE(absl::StartsWith(name, "dragoman_skip_")) << name;
+  }
 }
 
 TEST_F(TelemetryTest, ASlotWithoutASessionIsLeakedAtTheSecondLook) {

@@ -387,5 +387,70 @@ TEST_P(BackboneConformance, R13_CountsTheWeightsOfModulesThatSomeRowRan) {
   }
 }
 
+TEST_P(BackboneConformance, R13_StepsSayHowModulesRanAndWhatWasNotRead) {
+  Use(Shape());
+  const ModelConfig& config = package().config();
+  const auto layers = static_cast<size_t>(config.num_layers);
+  const auto rule = RandomRule(config, 0.7);
+  // A step of three source rows, and one of a single row that sees all four.
+  const auto run = [&](Backbone* backbone, bool routed) {
+    StreamDriver stream(backbone, 0, 0);
+    if (routed) stream.Route(0, 0, /*force_none=*/true);
+    std::vector<StepOutput> outputs(2);
+    for (size_t step = 0; step < 2; ++step) {
+      StepBatch batch;
+      stream.AddSource(step == 0 ? std::vector<TokenId>{10, 11, 12} : std::vector<TokenId>{13},
+                       &batch);
+      EXPECT_TRUE(backbone->Forward(batch, &outputs[step]).ok());
+    }
+    return outputs;
+  };
+  const auto gather = MakeRouted(rule, RouterExec::kGather);
+  const auto masked = MakeRouted(rule, RouterExec::kMasked);
+
+  const std::vector<StepOutput> dense = run(gather.get(), false);
+  const std::vector<StepOutput> gathered = run(gather.get(), true);
+  const std::vector<StepOutput> kept = run(masked.get(), true);
+
+  int64_t keys = 0, saved_keys_bytes = 0;
+  uint32_t empty = 0;
+  for (size_t step = 0; step < 2; ++step) {
+    EXPECT_EQ(dense[step].routing.module_calls, (std::array<uint32_t, kNumExecPaths>{}));
+    std::array<uint32_t, kNumExecPaths> wanted{};
+    const std::vector<uint8_t>& gates = gathered[step].gates;
+    const size_t rows = gates.size() / layers;
+    for (size_t l = 0; l < layers; ++l) {
+      for (const uint8_t module : {kRunAttention, kRunMlp}) {
+        size_t running = 0;
+        for (size_t r = 0; r < rows; ++r) {
+          const bool runs = (gates[r * layers + l] & module) != 0;
+          running += runs ? 1 : 0;
+          if (!runs && module == kRunAttention) keys += static_cast<int64_t>(step * 3 + r + 1);
+        }
+        const ExecPath path = running == 0                            ? ExecPath::kEmpty
+                              : running == rows && GetParam().bitwise ? ExecPath::kDense
+                                                                      : ExecPath::kGather;
+        ++wanted[static_cast<size_t>(path)];
+      }
+    }
+    EXPECT_EQ(gathered[step].routing.module_calls, wanted);
+    empty += gathered[step].routing.calls(ExecPath::kEmpty);
+    EXPECT_EQ(kept[step].routing.calls(ExecPath::kGather), 0u);
+    EXPECT_GT(kept[step].routing.calls(ExecPath::kMasked), 0u);
+    EXPECT_EQ(kept[step].routing.weight_bytes_saved, 0);
+    EXPECT_EQ(kept[step].routing.kv_bytes_saved, 0);
+    if (!GetParam().bitwise) continue;  // the bytes are not known there
+    EXPECT_EQ(gathered[step].routing.weight_bytes_saved,
+              dense[step].weight_bytes - gathered[step].weight_bytes);
+    saved_keys_bytes += gathered[step].routing.kv_bytes_saved;
+  }
+  EXPECT_GT(empty, 0u) << "the case saves nothing";
+  if (!GetParam().bitwise) return;
+  // Two or four bytes an entry.
+  const int64_t entries = keys * 2 * config.num_kv_heads * config.head_dim;
+  EXPECT_TRUE(saved_keys_bytes == 2 * entries || saved_keys_bytes == 4 * entries)
+      << saved_keys_bytes << " of " << entries << " entries";
+}
+
 }  // namespace
 }  // namespace dragoman::model

@@ -5,11 +5,14 @@ Every wait is bounded; every process is ended by its own handle. Needs the stand
 
 import contextlib
 import json
+import math
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -89,15 +92,43 @@ def make_certificate(folder):
     return cert, key
 
 
+def write_router(path):
+    """A skip router with random scores of unit variance for the bundled model: a file as
+    docs/formats/router.md says. About half of all modules of its streams are skipped."""
+    config = json.loads((ROOT / "model/pretrained/config.json").read_text())
+    layers, width = config["num_hidden_layers"], config["hidden_size"]
+    draw = random.Random(1)
+    tensors = {"router.weight": ([layers, 2, width], width ** -0.5),
+               "router.bias": ([2, layers, 2], 0.1), "router.theta": ([2], 0.0)}
+    header = {"__metadata__": {
+        "format": "dragoman-router-1", "kind": "linear", "input": "rms", "num_layers": str(layers),
+        "width": str(width), "base_sha256": "0" * 64, "exempt_layers": "0", "kv_rule": "always",
+        "rho_source": "0.5", "rho_target": "0.5", "rate_source": "0.5", "rate_target": "0.5",
+        "noise": "faded"}}
+    data = b""
+    for name, (shape, deviation) in tensors.items():
+        values = [draw.gauss(0, deviation) for _ in range(math.prod(shape))]
+        header[name] = {"dtype": "F32", "shape": shape,
+                        "data_offsets": [len(data), len(data) + 4 * len(values)]}
+        data += struct.pack(f"<{len(values)}f", *values)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
 @contextlib.contextmanager
 def running_server(build, folder, flags=()):
-    """TLS with a certificate of its own where openssl is installed, else plain text."""
+    """TLS with a certificate of its own where openssl is installed, else plain text; streams may ask
+    for a router with random scores."""
     ports = pathlib.Path(folder) / "ports"
     log = pathlib.Path(folder) / "server.log"
+    router = f"{folder}/router.safetensors"
+    write_router(router)
     command = [
         f"{build}/bin/dragoman-server", "--model", str(ROOT / "model/pretrained"), "--listen",
         "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--port-file", str(ports),
-        "--drain-grace-seconds", "0", "--threads", "1", *flags]
+        "--drain-grace-seconds", "0", "--threads", "1", "--router", router,
+        "--router-allow-base-mismatch", *flags]
     pair = make_certificate(folder)
     command += ["--cert", pair[0], "--key", pair[1]] if pair else ["--insecure"]
     trust = ["--ca", pair[0]] if pair else ["--insecure"]
@@ -173,7 +204,8 @@ def load(build, server, folder, streams, seconds, rounds=1):
              server.grpc, "--unstable-tail", "--rate", "6", "--duration", str(seconds)]
     for _ in range(rounds):
         commands = [
-            [*bench, "--streams", str(streams), "--policy", "wait-k:3", "--chaos", "cancel=.2", text],
+            [*bench, "--streams", str(streams), "--policy", "wait-k:3", "--theta", "1", "--chaos",
+             "cancel=.2", text],
             [*bench, "--streams", str(max(1, streams // 2)), "--policy", "sentence", text],
             [f"{build}/tests/deploy_odd_calls", server.grpc, "40", *server.trust[1:]]]
         children = [subprocess.Popen(c, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

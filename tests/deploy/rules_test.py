@@ -45,7 +45,7 @@ def check_dashboard():
     board = rs.dashboard()
     rows = [panel["title"] for panel in board["panels"] if panel["type"] == "row"]
     assert rows == ["Health and SLO", "Latency", "Throughput", "Capacity", "Batch shape",
-                    "Quality proxies", "Routing and dials", "Errors and security",
+                    "Quality proxies", "Routing and dials", "Skip routing", "Errors and security",
                     "Drain and deploys", "Process"], rows
     variables = [variable["name"] for variable in board["templating"]["list"]]
     assert variables == ["datasource", "namespace", "model", "instance"], variables

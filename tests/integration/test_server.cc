@@ -97,6 +97,7 @@ TestServer::~TestServer() = default;
 void TestServer::Load(const std::function<void()>& before) {
   const absl::Status status = server_->LoadModel([&]() -> absl::StatusOr<server::ModelParts> {
     before();
+    if (options_.loader) return options_.loader(options_.config);
     const auto control = [&](const char* name) { return tokenizer_->FindControl(name).value(); };
     server::ModelParts parts;
     parts.end_of_target = control("</s>");
@@ -116,7 +117,9 @@ void TestServer::Load(const std::function<void()>& before) {
     parts.model.license = "Apache-2.0";
     parts.model.source_language = "en";
     parts.model.is_default = true;
-    if (hash.skips_mlp) parts.model.router_digest = "4567cdef";
+    if (hash.skips_mlp) {
+      parts.model.router = server::ServedRouter{"4567cdef", "0123abcd", "linear", {0.25, 0.4}};
+    }
     parts.model.max_positions = options_.max_positions;
     parts.model.tokenizer = tokenizer_;
     for (const char* language : {"de", "fr"}) {

@@ -44,6 +44,8 @@ struct TestServerOptions {
   std::function<void(int)> on_fatal = [](int) {};
   std::chrono::milliseconds keepalive_period{30000};
   std::chrono::milliseconds keepalive_timeout{10000};
+  // Instead of the hash: what the program itself would load.
+  std::function<absl::StatusOr<server::ModelParts>(const server::ServerConfig&)> loader;
   std::string poison_word;  // a word whose last token gives logits that are not finite
 };
 

@@ -178,7 +178,13 @@ absl::Status HashBackbone::Forward(const StepBatch& batch, StepOutput* output) {
     }
   }
   output->gates.clear();
-  if (options_.skips_mlp) {
+  output->routing.Clear();
+  const auto forced = std::count_if(batch.rows.begin(), batch.rows.end(), [](const StepRow& row) {
+    return row.group == RowGroup::kForced;
+  });
+  if (options_.skips_mlp && forced < static_cast<ptrdiff_t>(batch.rows.size())) {
+    output->routing.calls(ExecPath::kDense) = 1;  // the attention of its one layer
+    output->routing.calls(forced > 0 ? ExecPath::kGather : ExecPath::kEmpty) = 1;
     for (const StepRow& row : batch.rows) {
       output->gates.insert(output->gates.end(), static_cast<size_t>(config_.num_layers),
                            row.group == RowGroup::kForced ? kRunBoth : kRunAttention);
