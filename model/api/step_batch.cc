@@ -17,9 +17,9 @@ absl::Status CheckAttention(const StepBatch& batch, const ModelConfig& config) {
         head.head < config.num_heads) {
       continue;
     }
-    return absl::InvalidArgumentError(
-        absl::StrCat("attention of layer ", head.layer, ", head ", head.head, "; the model has ",
-                     config.num_layers, " layers of ", config.num_heads, " heads"));
+    return absl::InvalidArgumentError(absl::StrCat("attention of layer ", head.layer, ", head ",
+                                                   head.head, "; the model has ", config.num_layers,
+                                                   " layers of ", config.num_heads, " heads"));
   }
   for (const StepRow& row : batch.rows) {
     if (!Asks(row)) continue;

@@ -50,7 +50,7 @@ struct StepRow {
   int32_t src_vis = -1;  // side B: source tokens (prompt not counted) visible to the row; A: -1
   bool want_logits = false;
   RowGroup group = RowGroup::kForced;
-  float skip_offset = 0;  // added to the router's threshold; fixed for the life of a stream
+  float skip_offset = 0;        // added to the router's threshold; fixed for the life of a stream
   bool want_attention = false;  // side B: StepOutput::attention_of() the row is asked for
 };
 

@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
   AddScoreCommand(&app, &body);
   AddInspectCommand(&app, &body);
   AddImportRouterCommand(&app, &body);
+  AddCalibrateHeadsCommand(&app, &body);
   AddCompareCommand(&app, &body);
   AddBenchCommand(&app, &body);
   AddBenchEngineCommand(&app, &body);

@@ -296,9 +296,9 @@ void EngineImpl::TakeResults(Duration forward_time) {
 absl::Status EngineImpl::TakeTargetRows(const StepPart& part, int64_t first_row,
                                         Sequence* sequence) {
   for (int32_t i = 0; i < part.logits_rows; ++i) {
-    const RowResult row{.logits = {output_.row(part.first_logits_row + i),
-                                   static_cast<size_t>(output_.vocab_size)},
-                        .attention = output_.attention_of(static_cast<size_t>(first_row + i))};
+    const RowResult row{
+        .logits = {output_.row(part.first_logits_row + i), static_cast<size_t>(output_.vocab_size)},
+        .attention = output_.attention_of(static_cast<size_t>(first_row + i))};
     DRAGOMAN_ASSIGN_OR_RETURN(const bool goes_on, sequence->TakeResult(row));
     ++counters_.target_tokens;
     if (!goes_on) break;
@@ -459,8 +459,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& opti
     return absl::InvalidArgumentError(
         absl::StrCat("traits of ", traits.flags.size(), " tokens, vocabulary ", config.vocab_size));
   }
-  DRAGOMAN_RETURN_IF_ERROR(
-      CheckAttention({.attention_heads = options.attention_heads}, config));
+  DRAGOMAN_RETURN_IF_ERROR(CheckAttention({.attention_heads = options.attention_heads}, config));
   const auto positions = static_cast<int32_t>(config.max_positions);
   const auto capacity = [&](int32_t asked) {
     return asked > 0 ? std::min(asked, positions) : positions;

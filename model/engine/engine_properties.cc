@@ -260,9 +260,9 @@ int CheckWaitKDelays(const TestModelFactory& factory, int sentences) {
       while ((word - 1) % stride != 0) --word;
       return std::min(W, std::max<int64_t>(1, k + word - 1 - quarters * word / 4));
     };
-    const auto events = TranslateAlone(model,
-                                       absl::StrCat("wait-k:", k, ":", stride, ":", 0.25 * quarters),
-                                       ActionsOf(OneSegment(model, static_cast<int>(W), &random)));
+    const auto events =
+        TranslateAlone(model, absl::StrCat("wait-k:", k, ":", stride, ":", 0.25 * quarters),
+                       ActionsOf(OneSegment(model, static_cast<int>(W), &random)));
     const std::vector<SegmentClosed> segments = SegmentsOf(events);
     EXPECT_EQ(segments.size(), 1u);
     if (segments.empty()) continue;

@@ -81,8 +81,8 @@ class Sequence {
   // `modules_skipped`: what its rows did not execute.
   void RowsFed(int32_t source_rows, int32_t target_rows, int64_t compute_ns,
                uint32_t modules_skipped);
-  // The result of the next row that asked for logits. True when the row of the token that they chose
-  // was fed too, as a guess: its result is to follow. When false the results left are to be
+  // The result of the next row that asked for logits. True when the row of the token that they
+  // chose was fed too, as a guess: its result is to follow. When false the results left are to be
   // dropped. Errors: Internal when logits are not finite; the sequence is then to be dropped.
   absl::StatusOr<bool> TakeResult(const RowResult& row);
   // Sends SegmentClosed with cut kNone if a segment has begun.

@@ -40,8 +40,8 @@ void Attention(const AttentionHeads& heads, std::span<const KeyPage> pages, floa
 void AttentionReference(const AttentionHeads& heads, std::span<const KeyPage> pages);
 
 // The weights that Attention() gives to the rows of the pages, softmax(q K^T), for the first query
-// head of `heads`; bit for bit those of any group it is computed in. weights [pages, 16], 0 for rows
-// that are not seen.
+// head of `heads`; bit for bit those of any group it is computed in. weights [pages, 16], 0 for
+// rows that are not seen.
 void AttentionWeights(const AttentionHeads& heads, std::span<const KeyPage> pages, float* weights);
 void AttentionWeightsReference(const AttentionHeads& heads, std::span<const KeyPage> pages,
                                float* weights);

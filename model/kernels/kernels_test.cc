@@ -342,8 +342,7 @@ TEST_P(AttentionTest, WeightsEqualTheReferenceAreZeroForHiddenRowsAndSumToOne) {
     for (const int64_t head_dim : {8, 40, 64}) {
       const PagedKeys keys(GetParam(), 1, head_dim, visible, id += 10);
       const auto queries = RandomFloats(static_cast<size_t>(head_dim), "queries", id);
-      const AttentionHeads heads{queries.data(), 1,       1,         head_dim,
-                                 keys.stride,    nullptr, GetParam()};
+      const AttentionHeads heads{queries.data(), 1, 1, head_dim, keys.stride, nullptr, GetParam()};
       std::vector<float> got(visible.size() * 16), wanted(got);
       AttentionWeights(heads, keys.pages, got.data());
       AttentionWeightsReference(heads, keys.pages, wanted.data());

@@ -491,24 +491,24 @@ class NativeBackbone final : public CachedBackbone {
     const auto rows_of_step = static_cast<int64_t>(key_begin_.size()) - 1;
     const int64_t keys = std::max<int64_t>(1, key_begin_.back() / rows_of_step * kPageRows);
     const int64_t work = keys * 2 * group * head_dim * kv_heads / parts;
-    team_.ParallelFor(
-        rows * parts, std::max<int64_t>(1, kPieceWork / work),
-        [&](int worker, int64_t begin, int64_t end) {
-          for (int64_t item = begin; item < end; ++item) {
-            // Rows of one stream behind each other: they read the same keys.
-            const int64_t i = item % rows, part = item / rows, r = set.row(i);
-            const int64_t h = kv_heads * part / parts;
-            const std::vector<KeyPage>& pages = PagesOfRow(r, layer, h, worker);
-            const AttentionHeads heads{qkv_.data() + r * qkv_size() + h * group * head_dim,
-                                       kv_heads * (part + 1) / parts - h,
-                                       group,
-                                       head_dim,
-                                       value_stride_,
-                                       attended_.row(i) + h * group * head_dim,
-                                       kv_type_};
-            Attention(heads, pages, scratch_.data() + worker * scratch_floats_);
-          }
-        });
+    team_.ParallelFor(rows * parts, std::max<int64_t>(1, kPieceWork / work),
+                      [&](int worker, int64_t begin, int64_t end) {
+                        for (int64_t item = begin; item < end; ++item) {
+                          // Rows of one stream behind each other: they read the same keys.
+                          const int64_t i = item % rows, part = item / rows, r = set.row(i);
+                          const int64_t h = kv_heads * part / parts;
+                          const std::vector<KeyPage>& pages = PagesOfRow(r, layer, h, worker);
+                          const AttentionHeads heads{
+                              qkv_.data() + r * qkv_size() + h * group * head_dim,
+                              kv_heads * (part + 1) / parts - h,
+                              group,
+                              head_dim,
+                              value_stride_,
+                              attended_.row(i) + h * group * head_dim,
+                              kv_type_};
+                          Attention(heads, pages, scratch_.data() + worker * scratch_floats_);
+                        }
+                      });
   }
 
   void WriteLogits(const StepBatch& batch, StepOutput* output) {

@@ -43,7 +43,7 @@ std::optional<double> PlainFraction(std::string_view text, double most) {
   }
   double value = 0;
   if (!absl::SimpleAtod(ToAbsl(text), &value) || value > most) return std::nullopt;
-  return value;
+  return std::round(value * 1e4) / 1e4;  // so that a name never needs an exponent
 }
 
 // "a:b:c" to its fields.
@@ -208,7 +208,8 @@ int64_t MostAttendedWord(std::span<const float> attention, std::span<const int32
 
 std::string_view KnownPolicies() {
   return "sentence, wait-k:K or wait-k:K:STRIDE or wait-k:K:STRIDE:CATCHUP with K and STRIDE in "
-         "1..64 and CATCHUP in 0..1, align-att:F with F in 0..64, adaptive:DELTA or adaptive:DELTA:MIN:MAX with a "
+         "1..64 and CATCHUP in 0..1, align-att:F with F in 0..64, adaptive:DELTA or "
+         "adaptive:DELTA:MIN:MAX with a "
          "threshold DELTA (0.5 is a good begin) and lags MIN <= MAX in 1..64, local-agreement:N or "
          "local-agreement:N:STEP with N in 2..8 and STEP in 1..64";
 }

@@ -126,9 +126,9 @@ class LocalAgreementPolicy final : public Policy {
   const int64_t hypotheses_, step_;
 };
 
-// AlignAtt (Papi et al. 2023): writes while the model attends to source words that are not among the
-// last `last_words` visible ones. Word by word at one visibility; a token whose row attends to a
-// word beyond is dropped with the begun word, and more is read. With 0 it never stops, with W or
+// AlignAtt (Papi et al. 2023): writes while the model attends to source words that are not among
+// the last `last_words` visible ones. Word by word at one visibility; a token whose row attends to
+// a word beyond is dropped with the begun word, and more is read. With 0 it never stops, with W or
 // more it is `sentence`.
 class AlignAttPolicy final : public Policy {
  public:
@@ -147,8 +147,8 @@ class AlignAttPolicy final : public Policy {
 // The source word, from 1, that got most of the attention of a row; the first of equals.
 //   attention: of the visible source tokens, [E(c)].
 //   word_ends: E(0) = 0, E(1) .. E(c), [c + 1], c >= 1.
-// A row without attention, all of whose heads were skipped, counts as looking at word c: there is no
-// reason to write.
+// A row without attention, all of whose heads were skipped, counts as looking at word c: there is
+// no reason to write.
 int64_t MostAttendedWord(std::span<const float> attention, std::span<const int32_t> word_ends);
 
 // What ParsePolicy() understands, for help texts and errors.

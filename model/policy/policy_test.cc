@@ -163,8 +163,8 @@ TEST(MostAttendedWordTest, WithoutAnyAttentionItIsTheNewestWord) {
 TEST(ParsePolicyTest, ReadsEveryNameThatAPolicyGivesItself) {
   for (const std::string name :
        {"wait-k:1", "wait-k:3", "wait-k:64", "wait-k:3:2", "wait-k:3:1:0.25", "wait-k:64:64:1",
-        "align-att:0", "align-att:1", "align-att:64", "sentence", "adaptive:0.5:1:8", "adaptive:0:2:2",
-        "adaptive:3:1:64", "local-agreement:2:1", "local-agreement:8:64"}) {
+        "align-att:0", "align-att:1", "align-att:64", "sentence", "adaptive:0.5:1:8",
+        "adaptive:0:2:2", "adaptive:3:1:64", "local-agreement:2:1", "local-agreement:8:64"}) {
     const auto policy = ParsePolicy(name);
     ASSERT_TRUE(policy.ok()) << policy.status();
     EXPECT_EQ((*policy)->name(), name);

@@ -216,9 +216,9 @@ absl::Status HashBackbone::Forward(const StepBatch& batch, StepOutput* output) {
   for (size_t i = 0; i < batch.rows.size(); ++i) {
     if (!batch.rows[i].want_attention) continue;
     const size_t begin = output->attention_begin[i];
-    FillAttention(batch.rows[i], placements_[i],
-                  std::span(output->attention)
-                      .subspan(begin, output->attention_begin[i + 1] - begin));
+    FillAttention(
+        batch.rows[i], placements_[i],
+        std::span(output->attention).subspan(begin, output->attention_begin[i + 1] - begin));
   }
   output->vocab_size = config_.vocab_size;
   output->logits.resize(wanted * config_.vocab_size);

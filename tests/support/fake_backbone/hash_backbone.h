@@ -45,7 +45,7 @@ struct HashBackboneOptions {
   double end_probability = 0.1;
   double word_start_probability = 0.5;
   double suppressed_probability = 0.05;
-  HashScript script;  // overrides the hash of target rows
+  HashScript script;                     // overrides the hash of target rows
   HashAttentionScript attention_script;  // overrides the hash of their attention
   // Rows with this token in their key set get logits that are not finite.
   std::optional<TokenId> poison_token;
