@@ -27,7 +27,8 @@ struct CalibrateFlags {
 };
 
 // False when the text does not become as many words as it has blanks for.
-bool EncodeSide(const Tokenizer& tokenizer, const std::string& text, size_t words, WordTokens* out) {
+bool EncodeSide(const Tokenizer& tokenizer, const std::string& text, size_t words,
+                WordTokens* out) {
   std::vector<uint16_t> lengths;
   if (!EncodeWords(tokenizer, text, &out->tokens, &lengths) || lengths.size() != words) {
     return false;
@@ -53,17 +54,17 @@ absl::Status ReadCalibrationPairs(const std::string& path, size_t limit,
   size_t taken = 0;
   for (size_t i = 0; i < sentences.size() && taken < limit; ++i) {
     CalibrationPair pair;
-    DRAGOMAN_ASSIGN_OR_RETURN(
-        pair.layout, package.Layout(source_language, sentences[i].target_language));
+    DRAGOMAN_ASSIGN_OR_RETURN(pair.layout,
+                              package.Layout(source_language, sentences[i].target_language));
     pair.alignment = alignments[i];
     if (!EncodeSide(tokenizer, sentences[i].source, words[i].source.size(), &pair.source) ||
         !EncodeSide(tokenizer, sentences[i].target, words[i].target.size(), &pair.target)) {
       continue;
     }
-    const size_t source = pair.layout.prompt.size() + pair.source.tokens.size() +
-                          pair.layout.source_end.size();
-    const size_t target = static_cast<size_t>(pair.layout.phi) +
-                          pair.layout.target_header.size() + pair.target.tokens.size();
+    const size_t source =
+        pair.layout.prompt.size() + pair.source.tokens.size() + pair.layout.source_end.size();
+    const size_t target = static_cast<size_t>(pair.layout.phi) + pair.layout.target_header.size() +
+                          pair.target.tokens.size();
     if (std::max(source, target) > most) continue;
     pairs->push_back(std::move(pair));
     ++taken;
@@ -121,8 +122,7 @@ absl::Status RunCalibrateHeads(const CalibrateFlags& flags) {
                             MakeBackbone("native", *package, options));
   std::vector<CalibrationPair> pairs;
   for (const std::string& path : flags.pairs) {
-    DRAGOMAN_RETURN_IF_ERROR(
-        ReadCalibrationPairs(path, flags.limit, *package, *tokenizer, &pairs));
+    DRAGOMAN_RETURN_IF_ERROR(ReadCalibrationPairs(path, flags.limit, *package, *tokenizer, &pairs));
   }
   std::vector<HeadScore> scores = EveryHead(package->config());
   for (const CalibrationPair& pair : pairs) {

@@ -14,9 +14,8 @@ StepBatch SourceBatch(const CalibrationPair& pair, StreamId stream) {
   StepBatch batch;
   for (const auto* part : {&pair.layout.prompt, &pair.source.tokens, &pair.layout.source_end}) {
     for (const TokenId token : *part) {
-      batch.rows.push_back({.token = token,
-                            .stream = stream,
-                            .position = static_cast<int32_t>(batch.rows.size())});
+      batch.rows.push_back(
+          {.token = token, .stream = stream, .position = static_cast<int32_t>(batch.rows.size())});
     }
   }
   return batch;
@@ -49,8 +48,8 @@ void CountHits(const CalibrationPair& pair, const StepOutput& output, HeadScore*
   for (size_t word = 0; word < pair.alignment.size(); ++word) {
     if (pair.alignment[word] < 0) continue;
     for (int32_t t = pair.target.word_ends[word]; t < pair.target.word_ends[word + 1]; ++t) {
-      const int64_t attended = MostAttendedWord(
-          output.attention_of(first + static_cast<size_t>(t)), pair.source.word_ends);
+      const int64_t attended = MostAttendedWord(output.attention_of(first + static_cast<size_t>(t)),
+                                                pair.source.word_ends);
       ++score->rows;
       score->hits += std::abs(attended - 1 - pair.alignment[word]) <= 1;
     }

@@ -43,7 +43,8 @@ absl::StatusOr<int64_t> Number(const Json& value, const std::string& field, int6
   const Json object = {{field, value}};
   const absl::StatusOr<int64_t> number = GetInt(object, field, kPolicyFileName, min, max);
   if (number.ok()) return number;
-  return Impossible(absl::StrCat("field \"", field, "\" must be a whole number of ", min, " to ", max));
+  return Impossible(
+      absl::StrCat("field \"", field, "\" must be a whole number of ", min, " to ", max));
 }
 
 absl::Status ReadHeads(const Json& list, const ModelConfig& config,
