@@ -17,6 +17,9 @@
 namespace dragoman::model {
 namespace {
 
+// In one step: enough rows for full speed.
+constexpr size_t kPairsTogether = 16;
+
 struct CalibrateFlags {
   std::string model;
   std::vector<std::string> pairs;
@@ -73,6 +76,15 @@ absl::Status ReadCalibrationPairs(const std::string& path, size_t limit,
   return absl::InvalidArgumentError(absl::StrCat(path, ": no pair fits the model"));
 }
 
+absl::Status ScoreAll(Backbone* backbone, std::span<const CalibrationPair> pairs,
+                      std::span<HeadScore> scores) {
+  for (size_t begin = 0; begin < pairs.size(); begin += kPairsTogether) {
+    DRAGOMAN_RETURN_IF_ERROR(ScoreHeads(
+        backbone, pairs.subspan(begin, std::min(kPairsTogether, pairs.size() - begin)), scores));
+  }
+  return absl::OkStatus();
+}
+
 std::string Name(const AttentionHead& head) { return absl::StrCat(head.layer, ".", head.head); }
 
 void PrintTable(const std::vector<HeadScore>& scores, const std::vector<AttentionHead>& chosen,
@@ -117,7 +129,7 @@ absl::Status RunCalibrateHeads(const CalibrateFlags& flags) {
   const int32_t limit = package->manifest().max_positions;
   BackendOptions options;
   options.num_threads = flags.threads;
-  options.max_pages = PagesForSlots(1, limit, limit);
+  options.max_pages = PagesForSlots(kPairsTogether, limit, limit);
   DRAGOMAN_ASSIGN_OR_RETURN(const std::unique_ptr<Backbone> backbone,
                             MakeBackbone("native", *package, options));
   std::vector<CalibrationPair> pairs;
@@ -125,14 +137,10 @@ absl::Status RunCalibrateHeads(const CalibrateFlags& flags) {
     DRAGOMAN_RETURN_IF_ERROR(ReadCalibrationPairs(path, flags.limit, *package, *tokenizer, &pairs));
   }
   std::vector<HeadScore> scores = EveryHead(package->config());
-  for (const CalibrationPair& pair : pairs) {
-    DRAGOMAN_RETURN_IF_ERROR(ScoreHeads(backbone.get(), pair, std::span(scores)));
-  }
+  DRAGOMAN_RETURN_IF_ERROR(ScoreAll(backbone.get(), pairs, std::span(scores)));
   const AlignAttSettings settings{.words = flags.words, .heads = BestHeads(scores, flags.keep)};
   HeadScore mean{.heads = settings.heads};
-  for (const CalibrationPair& pair : pairs) {
-    DRAGOMAN_RETURN_IF_ERROR(ScoreHeads(backbone.get(), pair, {&mean, 1}));
-  }
+  DRAGOMAN_RETURN_IF_ERROR(ScoreAll(backbone.get(), pairs, {&mean, 1}));
   if (mean.rows == 0) return absl::InvalidArgumentError("no target word of the pairs is aligned");
   if (!flags.dry_run) DRAGOMAN_RETURN_IF_ERROR(WritePolicyFile(flags.model, settings));
   if (flags.json) {

@@ -102,16 +102,17 @@ TEST(EngineTest, AlignAttDropsTheBegunWordWithTheToken) {
   harness.SendAll(harness.Open(std::move(sequence), &sink), FourWords());
   harness.Run();
 
-  EXPECT_THAT(DescribeEvents(sink.events()),
-              ElementsAre("partial 1 [20]", "word 1.1 [20 21] read 3 / 3", "partial 1 [22]",
-                          ::testing::_, ::testing::_, ::testing::_, ::testing::_));
+  EXPECT_THAT(
+      DescribeEvents(sink.events()),
+      ElementsAre("partial 1 [20]", "word 1.1 [20 21] read 3 / 3", "word 1.2 [22] read 3 / 3",
+                  ::testing::_, ::testing::_, ::testing::_, ::testing::_));
 }
 
 TEST(EngineTest, AlignAttIsRefusedByNameWhereTheModelHasNoHeads) {
   TestModel model = MakeHashModel(1);
   model.attention_heads.clear();
-  EngineHarness harness(model);
   RecordingSink sink;
+  EngineHarness harness(model);
 
   const absl::Status status = harness.engine().Open(harness.Options("align-att:2"), &sink).status();
 

@@ -10,41 +10,40 @@ namespace dragoman::model {
 namespace {
 
 // Side A of a pair: prompt, source, marker.
-StepBatch SourceBatch(const CalibrationPair& pair, StreamId stream) {
-  StepBatch batch;
+void AddSource(const CalibrationPair& pair, StreamId stream, StepBatch* batch) {
+  int32_t position = 0;
   for (const auto* part : {&pair.layout.prompt, &pair.source.tokens, &pair.layout.source_end}) {
     for (const TokenId token : *part) {
-      batch.rows.push_back(
-          {.token = token, .stream = stream, .position = static_cast<int32_t>(batch.rows.size())});
+      batch->rows.push_back({.token = token, .stream = stream, .position = position++});
     }
   }
-  return batch;
 }
 
 // Side B but for its last token, which predicts none of the pair's. The row of header token h - 1
-// predicts target token 0.
-StepBatch TargetBatch(const CalibrationPair& pair, StreamId stream) {
-  StepBatch batch;
+// predicts target token 0; returns where it stands in the batch.
+size_t AddTarget(const CalibrationPair& pair, StreamId stream, StepBatch* batch) {
   const auto header = static_cast<int32_t>(pair.layout.target_header.size());
   const auto visible =
       static_cast<int32_t>(pair.source.tokens.size() + pair.layout.source_end.size());
   const auto rows = header + static_cast<int32_t>(pair.target.tokens.size()) - 1;
+  const size_t first_asked = batch->rows.size() + static_cast<size_t>(header) - 1;
   for (int32_t i = 0; i < rows; ++i) {
     const bool asks = i >= header - 1;
-    batch.rows.push_back({.token = i < header ? pair.layout.target_header[static_cast<size_t>(i)]
-                                              : pair.target.tokens[static_cast<size_t>(i - header)],
-                          .stream = stream,
-                          .side = Side::kTarget,
-                          .position = pair.layout.phi + i,
-                          .src_vis = asks ? visible : 0,
-                          .want_attention = asks});
+    batch->rows.push_back({.token = i < header
+                                        ? pair.layout.target_header[static_cast<size_t>(i)]
+                                        : pair.target.tokens[static_cast<size_t>(i - header)],
+                           .stream = stream,
+                           .side = Side::kTarget,
+                           .position = pair.layout.phi + i,
+                           .src_vis = asks ? visible : 0,
+                           .want_attention = asks});
   }
-  return batch;
+  return first_asked;
 }
 
-// Counts the rows of a step over TargetBatch().
-void CountHits(const CalibrationPair& pair, const StepOutput& output, HeadScore* score) {
-  const size_t first = pair.layout.target_header.size() - 1;
+// Counts the rows of a pair in a step, from `first` on.
+void CountHits(const CalibrationPair& pair, const StepOutput& output, size_t first,
+               HeadScore* score) {
   for (size_t word = 0; word < pair.alignment.size(); ++word) {
     if (pair.alignment[word] < 0) continue;
     for (int32_t t = pair.target.word_ends[word]; t < pair.target.word_ends[word + 1]; ++t) {
@@ -56,18 +55,41 @@ void CountHits(const CalibrationPair& pair, const StepOutput& output, HeadScore*
   }
 }
 
-absl::Status ScoreOpened(Backbone* backbone, const CalibrationPair& pair, StreamId stream,
-                         std::span<HeadScore> scores) {
-  DRAGOMAN_RETURN_IF_ERROR(
-      backbone->SetPrompt(stream, static_cast<int32_t>(pair.layout.prompt.size())));
+absl::Status CheckPair(const CalibrationPair& pair) {
+  if (pair.source.word_ends.size() >= 2 && pair.target.word_ends.size() >= 2 &&
+      pair.alignment.size() + 1 == pair.target.word_ends.size()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError("a pair to calibrate with has no words or no alignment");
+}
+
+absl::StatusOr<StreamId> OpenFor(Backbone* backbone, const CalibrationPair& pair) {
+  const size_t source =
+      pair.layout.prompt.size() + pair.source.tokens.size() + pair.layout.source_end.size();
+  const size_t target = pair.layout.target_header.size() + pair.target.tokens.size();
+  return backbone->Open(static_cast<int32_t>(source), static_cast<int32_t>(target),
+                        pair.layout.phi);
+}
+
+absl::Status ScoreOpened(Backbone* backbone, std::span<const CalibrationPair> pairs,
+                         std::span<const StreamId> streams, std::span<HeadScore> scores) {
+  StepBatch sources, targets;
+  std::vector<size_t> first_rows;
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    DRAGOMAN_RETURN_IF_ERROR(
+        backbone->SetPrompt(streams[i], static_cast<int32_t>(pairs[i].layout.prompt.size())));
+    AddSource(pairs[i], streams[i], &sources);
+    first_rows.push_back(AddTarget(pairs[i], streams[i], &targets));
+  }
   StepOutput output;
-  DRAGOMAN_RETURN_IF_ERROR(backbone->Forward(SourceBatch(pair, stream), &output));
-  StepBatch batch = TargetBatch(pair, stream);
+  DRAGOMAN_RETURN_IF_ERROR(backbone->Forward(sources, &output));
   for (HeadScore& score : scores) {
-    batch.attention_heads = score.heads;
-    DRAGOMAN_RETURN_IF_ERROR(backbone->Forward(batch, &output));
-    CountHits(pair, output, &score);
-    DRAGOMAN_RETURN_IF_ERROR(backbone->Truncate(stream, Side::kTarget, 0));
+    targets.attention_heads = score.heads;
+    DRAGOMAN_RETURN_IF_ERROR(backbone->Forward(targets, &output));
+    for (size_t i = 0; i < pairs.size(); ++i) {
+      CountHits(pairs[i], output, first_rows[i], &score);
+      DRAGOMAN_RETURN_IF_ERROR(backbone->Truncate(streams[i], Side::kTarget, 0));
+    }
   }
   return absl::OkStatus();
 }
@@ -82,21 +104,18 @@ std::vector<HeadScore> EveryHead(const ModelConfig& config) {
   return scores;
 }
 
-absl::Status ScoreHeads(Backbone* backbone, const CalibrationPair& pair,
+absl::Status ScoreHeads(Backbone* backbone, std::span<const CalibrationPair> pairs,
                         std::span<HeadScore> scores) {
-  if (pair.source.word_ends.size() < 2 || pair.target.word_ends.size() < 2 ||
-      pair.alignment.size() + 1 != pair.target.word_ends.size()) {
-    return absl::InvalidArgumentError("a pair to calibrate with has no words or no alignment");
+  for (const CalibrationPair& pair : pairs) DRAGOMAN_RETURN_IF_ERROR(CheckPair(pair));
+  absl::Status status;
+  std::vector<StreamId> streams;
+  for (size_t i = 0; i < pairs.size() && status.ok(); ++i) {
+    const absl::StatusOr<StreamId> stream = OpenFor(backbone, pairs[i]);
+    if (stream.ok()) streams.push_back(*stream);
+    status = stream.status();
   }
-  const auto rows = [](size_t tokens) { return static_cast<int32_t>(tokens); };
-  DRAGOMAN_ASSIGN_OR_RETURN(
-      const StreamId stream,
-      backbone->Open(rows(pair.layout.prompt.size() + pair.source.tokens.size() +
-                          pair.layout.source_end.size()),
-                     rows(pair.layout.target_header.size() + pair.target.tokens.size()),
-                     pair.layout.phi));
-  const absl::Status status = ScoreOpened(backbone, pair, stream, scores);
-  DRAGOMAN_RETURN_IF_ERROR(backbone->Close(stream));
+  if (status.ok() && !pairs.empty()) status = ScoreOpened(backbone, pairs, streams, scores);
+  for (const StreamId stream : streams) DRAGOMAN_RETURN_IF_ERROR(backbone->Close(stream));
   return status;
 }
 

@@ -36,11 +36,11 @@ struct HeadScore {
 // All heads of the model, one after another.
 std::vector<HeadScore> EveryHead(const ModelConfig& config);
 
-// Adds a pair to the scores. Every target row sees the whole source; the rows that predict a token
-// are asked, not those that carry it. The end-of-source marker and the prompt count as no word.
-// Errors: InvalidArgument (a pair without words or of sides that do not fit), those of the
-// backbone.
-absl::Status ScoreHeads(Backbone* backbone, const CalibrationPair& pair,
+// Adds pairs to the scores; all are in the cache at the same time. Every target row sees the whole
+// source; the rows that predict a token are asked, not those that carry it. The end-of-source
+// marker and the prompt count as no word. Cost: a step over all target tokens for each score.
+// Errors: InvalidArgument (a pair without words or alignment), those of the backbone.
+absl::Status ScoreHeads(Backbone* backbone, std::span<const CalibrationPair> pairs,
                         std::span<HeadScore> scores);
 
 // The `keep` best single heads, best first; of equals the lower layer, then the lower head.

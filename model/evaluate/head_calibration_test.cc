@@ -35,7 +35,7 @@ TEST(HeadCalibrationTest, CountsRowsThatLookWithinOneWordOfTheAlignedOne) {
   std::vector<HeadScore> scores = EveryHead(backbone.config());
   ASSERT_EQ(scores.size(), 1u);
 
-  ASSERT_TRUE(ScoreHeads(&backbone, pair, std::span(scores)).ok());
+  ASSERT_TRUE(ScoreHeads(&backbone, {&pair, 1}, std::span(scores)).ok());
 
   // 3 is 3; 1 is too far from 3; 1 is beside 0.
   EXPECT_EQ(scores[0].rows, 3);
@@ -52,9 +52,32 @@ TEST(HeadCalibrationTest, WordsWithoutAlignmentAndTheMarkerCountForNothing) {
   HashBackbone backbone = LooksAt(vocabulary, [](size_t) { return 4u; });
   std::vector<HeadScore> scores = EveryHead(backbone.config());
 
-  ASSERT_TRUE(ScoreHeads(&backbone, pair, std::span(scores)).ok());
+  ASSERT_TRUE(ScoreHeads(&backbone, {&pair, 1}, std::span(scores)).ok());
 
   EXPECT_EQ(scores[0].rows, 1);
+}
+
+TEST(HeadCalibrationTest, PairsTogetherAreCountedAsOneByOne) {
+  const FakeVocabulary vocabulary = MakeFakeVocabulary(64, 3, 2);
+  HashBackboneOptions options{.traits = vocabulary.traits};
+  options.end_of_target = vocabulary.layout.end_of_target;
+  HashBackbone backbone(std::move(options));
+  std::vector<CalibrationPair> pairs(5, CrossedPair(vocabulary));
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    pairs[i].source = {{8, 10, 11, 12, 14, 16}, {0, 1, 2, 3, 4, 6}};
+    pairs[i].target.tokens[0] = static_cast<TokenId>(20 + 2 * i);
+    pairs[i].alignment = {static_cast<int64_t>(i), 2};
+  }
+  std::vector<HeadScore> together = EveryHead(backbone.config()), apart = together;
+
+  ASSERT_TRUE(ScoreHeads(&backbone, pairs, std::span(together)).ok());
+  for (const CalibrationPair& pair : pairs) {
+    ASSERT_TRUE(ScoreHeads(&backbone, {&pair, 1}, std::span(apart)).ok());
+  }
+
+  EXPECT_EQ(together[0].rows, 15);
+  EXPECT_EQ(together[0].hits, apart[0].hits);
+  EXPECT_EQ(backbone.Stats().open_streams, 0u);
 }
 
 TEST(HeadCalibrationTest, RefusesPairsWithoutWords) {
@@ -65,7 +88,7 @@ TEST(HeadCalibrationTest, RefusesPairsWithoutWords) {
   pair.target = {{}, {0}};
   pair.alignment = {};
 
-  EXPECT_EQ(ScoreHeads(&backbone, pair, std::span(scores)).code(),
+  EXPECT_EQ(ScoreHeads(&backbone, {&pair, 1}, std::span(scores)).code(),
             absl::StatusCode::kInvalidArgument);
 }
 
