@@ -29,11 +29,12 @@ TEST(WordAlignerTest, FollowsTheDiagonalWhereWordsSayNothing) {
 }
 
 TEST(WordAlignerTest, IgnoresCaseAndPunctuationAtTheEnds) {
-  const auto aligned = AlignWords({Pair("Dogs bark, cats sleep.", "Katzen schlafen, Hunde bellen."),
+  // Neighbours are crossed; only words that are the same in both spellings can show it.
+  const auto aligned = AlignWords({Pair("Dogs bark, cats sleep.", "Bellen Hunde, schlafen Katzen."),
                                    Pair("dogs", "Hunde"), Pair("bark", "bellen"),
                                    Pair("cats", "katzen!"), Pair("sleep", "Schlafen")});
 
-  EXPECT_EQ(aligned[0], (Alignment{2, 3, 0, 1}));
+  EXPECT_EQ(aligned[0], (Alignment{1, 0, 3, 2}));
 }
 
 TEST(WordAlignerTest, EmptySidesHaveNoAlignment) {
