@@ -19,6 +19,30 @@ bool ReadWords(const std::string& text, uint32_t* words) {
   return absl::SimpleAtoi(text, words) && *words >= 1 && *words <= kMaxWords;
 }
 
+// "3", "3:STRIDE" or "3:STRIDE:CATCHUP".
+bool ReadWaitK(const std::vector<std::string>& fields, v1::WaitKPolicy* policy) {
+  uint32_t k = 0, stride = 1;
+  float catchup = 0;
+  if (fields.size() > 4 || !ReadWords(fields[1], &k)) return false;
+  if (fields.size() > 2 && !ReadWords(fields[2], &stride)) return false;
+  if (fields.size() > 3 &&
+      (!absl::SimpleAtof(fields[3], &catchup) || !(catchup >= 0 && catchup <= 1))) {
+    return false;
+  }
+  policy->set_k(k);
+  policy->set_stride(stride);
+  policy->set_catchup(catchup);
+  return true;
+}
+
+// Nothing, or "F".
+bool ReadAlignAtt(const std::vector<std::string>& fields, v1::AlignAttPolicy* policy) {
+  uint32_t words = 0;  // the model's choice
+  if (fields.size() > 2 || (fields.size() == 2 && !ReadWords(fields[1], &words))) return false;
+  policy->set_frames(words);
+  return true;
+}
+
 // "0.7", or "0.7:MIN:MAX".
 bool ReadAdaptive(const std::vector<std::string>& fields, v1::AdaptivePolicy* policy) {
   float threshold = 0;
@@ -51,14 +75,14 @@ absl::Status SetPolicy(const std::string& policy, v1::StreamConfig* config) {
   if (policy.empty()) return absl::OkStatus();
   const std::vector<std::string> fields = absl::StrSplit(policy, ':');
   const bool has_value = fields.size() > 1;
-  uint32_t k = 0;
   bool known = false;
   if (fields[0] == "sentence" && !has_value) {
     config->mutable_sentence();
     known = true;
-  } else if (fields[0] == "wait-k" && fields.size() == 2 && ReadWords(fields[1], &k)) {
-    config->mutable_wait_k()->set_k(k);
-    known = true;
+  } else if (fields[0] == "wait-k" && has_value) {
+    known = ReadWaitK(fields, config->mutable_wait_k());
+  } else if (fields[0] == "align-att") {
+    known = ReadAlignAtt(fields, config->mutable_align_att());
   } else if (fields[0] == "adaptive" && has_value) {
     known = ReadAdaptive(fields, config->mutable_adaptive());
   } else if (fields[0] == "local-agreement" && has_value) {

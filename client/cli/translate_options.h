@@ -33,7 +33,9 @@ struct TranslateOptions {
 
 // For help texts and errors.
 inline constexpr char kPolicies[] =
-    "sentence, wait-k:N with N of 1..64, adaptive:P or adaptive:P:MIN:MAX with a confidence P of "
+    "sentence, wait-k:N or wait-k:N:STRIDE or wait-k:N:STRIDE:CATCHUP with N and STRIDE of 1..64 "
+    "and CATCHUP of 0..1, align-att or align-att:F with F of 1..64, adaptive:P or "
+    "adaptive:P:MIN:MAX with a confidence P of "
     "0..1 and lags in words, local-agreement:N or local-agreement:N:STEP with N of 2..8";
 
 // Sets the policy of `config` from one of kPolicies; empty leaves it unset.

@@ -53,6 +53,29 @@ TEST(TranslateOptionsTest, KnowsThePoliciesThatDraft) {
   EXPECT_EQ(config.local_agreement().step_words(), 4u);
 }
 
+TEST(TranslateOptionsTest, KnowsStrideAndCatchUpOfWaitK) {
+  v1::StreamConfig config;
+  ASSERT_TRUE(SetPolicy("wait-k:3", &config).ok());
+  EXPECT_EQ(config.wait_k().stride(), 1u);
+  EXPECT_EQ(config.wait_k().catchup(), 0.0f);
+  ASSERT_TRUE(SetPolicy("wait-k:3:2", &config).ok());
+  EXPECT_EQ(config.wait_k().k(), 3u);
+  EXPECT_EQ(config.wait_k().stride(), 2u);
+  ASSERT_TRUE(SetPolicy("wait-k:4:1:0.25", &config).ok());
+  EXPECT_EQ(config.wait_k().k(), 4u);
+  EXPECT_EQ(config.wait_k().stride(), 1u);
+  EXPECT_EQ(config.wait_k().catchup(), 0.25f);
+}
+
+TEST(TranslateOptionsTest, AlignAttWithoutANumberLeavesItToTheModel) {
+  v1::StreamConfig config;
+  ASSERT_TRUE(SetPolicy("align-att", &config).ok());
+  ASSERT_TRUE(config.has_align_att());
+  EXPECT_EQ(config.align_att().frames(), 0u);
+  ASSERT_TRUE(SetPolicy("align-att:4", &config).ok());
+  EXPECT_EQ(config.align_att().frames(), 4u);
+}
+
 TEST(TranslateOptionsTest, LeavesThePolicyToTheModelUnlessAsked) {
   TranslateOptions options = EnglishToGerman();
   EXPECT_EQ(MakeStreamConfig(options, false)->policy_case(), v1::StreamConfig::POLICY_NOT_SET);
@@ -77,7 +100,15 @@ TEST(TranslateOptionsTest, RefusesBadValuesByFlag) {
                              "Sentence",
                              "wait-k:-1",
                              "wait-k:3 4",
-                             "wait-k:3:4",
+                             "wait-k:3:0",
+                             "wait-k:3:65",
+                             "wait-k:3:1:1.5",
+                             "wait-k:3:1:nan",
+                             "wait-k:3:1:0.5:1",
+                             "align-att:",
+                             "align-att:0",
+                             "align-att:65",
+                             "align-att:2:1",
                              "adaptive",
                              "adaptive:",
                              "adaptive:1.1",

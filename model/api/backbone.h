@@ -63,12 +63,12 @@ class Backbone {
   virtual absl::Status SetPrompt(StreamId stream, int32_t prompt_rows) = 0;
 
   // Runs all rows. Checks the whole batch first; a failed call changes nothing. `output` gets
-  // fp32 logits [rows with want_logits, vocab].
+  // fp32 logits [rows with want_logits, vocab], and attention to the source where rows ask for it.
   // Key set: A row at index a sees A[0..a]; B row at index b sees A[0..p+src_vis) and B[0..b].
   // Errors: InvalidArgument (unknown side, position not equal to the layout, src_vis beyond the
   // source rows that are there including this call, src_vis below the previous B row's, token id
-  // outside the vocabulary, empty batch), NotFound (stream), OutOfRange (capacity or position
-  // limit), ResourceExhausted (no pages).
+  // outside the vocabulary, empty batch, those of CheckAttention()), NotFound (stream), OutOfRange
+  // (capacity or position limit), ResourceExhausted (no pages).
   virtual absl::Status Forward(const StepBatch& batch, StepOutput* output) = 0;
 
   // Shortens one side. Target side: always allowed. Source side: only if no kept target row sees

@@ -12,7 +12,7 @@ namespace dragoman::model {
 
 class ModelPackage;
 
-constexpr uint32_t kBackendApiVersion = 3;
+constexpr uint32_t kBackendApiVersion = 4;
 // Set by CMake: version, compiler and build type.
 #ifndef DRAGOMAN_BUILD_ID
 #define DRAGOMAN_BUILD_ID "unknown"

@@ -23,6 +23,7 @@ void AddScoreCommand(CLI::App* app, CommandBody* body);
 void AddInspectCommand(CLI::App* app, CommandBody* body);
 void AddInspectSkipCommand(CLI::App* app, CommandBody* body);
 void AddImportRouterCommand(CLI::App* app, CommandBody* body);
+void AddCalibrateHeadsCommand(CLI::App* app, CommandBody* body);
 void AddCompareCommand(CLI::App* app, CommandBody* body);
 void AddBenchCommand(CLI::App* app, CommandBody* body);
 void AddBenchEngineCommand(CLI::App* app, CommandBody* body);

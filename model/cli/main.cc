@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
   AddInspectCommand(&app, &body);
   AddInspectSkipCommand(&app, &body);
   AddImportRouterCommand(&app, &body);
+  AddCalibrateHeadsCommand(&app, &body);
   AddCompareCommand(&app, &body);
   AddBenchCommand(&app, &body);
   AddBenchEngineCommand(&app, &body);

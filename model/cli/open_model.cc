@@ -90,6 +90,9 @@ absl::StatusOr<OpenedModel> OpenModel(const OpenModelOptions& options, Clock* cl
   }
   EngineOptions engine;
   engine.max_sequences = options.slots;
+  if (model.package->align_att().has_value()) {
+    engine.attention_heads = model.package->align_att()->heads;
+  }
   DRAGOMAN_ASSIGN_OR_RETURN(
       model.engine,
       Engine::Create(engine, std::move(backbone),

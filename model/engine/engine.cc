@@ -65,7 +65,7 @@ class EngineImpl final : public Engine {
   Slot* Find(SequenceId id);
   void MakePlan();
   void TakeResults(Duration forward_time);
-  absl::Status TakeLogits(const StepPart& part, Sequence* sequence);
+  absl::Status TakeTargetRows(const StepPart& part, int64_t first_row, Sequence* sequence);
   void SyncCache(Slot* slot);
   void CountSkips();
   uint32_t CountSkipped(int64_t first_row, int64_t rows);
@@ -116,6 +116,7 @@ EngineImpl::EngineImpl(const EngineOptions& options, std::unique_ptr<Backbone> b
       observer_(observer),
       mailbox_(options.max_sequences, options.max_pending_words, backbone_->config().vocab_size) {
   counters_.slots = options.max_sequences;
+  batch_.attention_heads = options.attention_heads;
   slots_.reserve(options.max_sequences);
   PublishStats();
 }
@@ -137,6 +138,12 @@ SequenceLimits EngineImpl::LimitsFor(const StreamLayout& layout) const {
 
 absl::StatusOr<SequenceId> EngineImpl::Open(SequenceOptions options, SequenceSink* sink) {
   if (options.policy == nullptr) return absl::InvalidArgumentError("sequence without a policy");
+  if (options.policy->needs_attention() && options_.attention_heads.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "policy ", options.policy->name(),
+        " needs attention heads, and the model package names none; dragoman-model calibrate-heads "
+        "chooses them and writes its policy.json"));
+  }
   const auto trained = static_cast<int32_t>(backbone_->config().max_positions);
   StreamLayout& layout = options.layout;
   // A layout may ask for less than the backbone was trained for, never for more.
@@ -280,7 +287,7 @@ void EngineImpl::TakeResults(Duration forward_time) {
                      CountSkipped(first_row, rows));
     first_row += rows;
     if (part.logits_rows > 0) {
-      const absl::Status status = TakeLogits(part, &sequence);
+      const absl::Status status = TakeTargetRows(part, first_row - part.logits_rows, &sequence);
       if (!status.ok()) {
         EndFaulty(&slot, absl::InternalError(absl::StrCat("COMPUTE_FAULT: sequence ", sequence.id(),
                                                           ": ", status.message())));
@@ -292,12 +299,15 @@ void EngineImpl::TakeResults(Duration forward_time) {
   }
 }
 
-// Hands over the logits of a part until the sequence wants no more of them.
-absl::Status EngineImpl::TakeLogits(const StepPart& part, Sequence* sequence) {
+// Hands over the results of the rows of a part that asked for logits, `first_row` of the batch and
+// those behind it, until the sequence wants no more of them.
+absl::Status EngineImpl::TakeTargetRows(const StepPart& part, int64_t first_row,
+                                        Sequence* sequence) {
   for (int32_t i = 0; i < part.logits_rows; ++i) {
-    const std::span<const float> logits(output_.row(part.first_logits_row + i),
-                                        static_cast<size_t>(output_.vocab_size));
-    DRAGOMAN_ASSIGN_OR_RETURN(const bool goes_on, sequence->TakeLogits(logits));
+    const RowResult row{
+        .logits = {output_.row(part.first_logits_row + i), static_cast<size_t>(output_.vocab_size)},
+        .attention = output_.attention_of(static_cast<size_t>(first_row + i))};
+    DRAGOMAN_ASSIGN_OR_RETURN(const bool goes_on, sequence->TakeResult(row));
     ++counters_.target_tokens;
     if (!goes_on) break;
   }
@@ -464,6 +474,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& opti
     return absl::InvalidArgumentError(
         absl::StrCat("traits of ", traits.flags.size(), " tokens, vocabulary ", config.vocab_size));
   }
+  DRAGOMAN_RETURN_IF_ERROR(CheckAttention({.attention_heads = options.attention_heads}, config));
   const auto positions = static_cast<int32_t>(config.max_positions);
   const auto capacity = [&](int32_t asked) {
     return asked > 0 ? std::min(asked, positions) : positions;

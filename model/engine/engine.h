@@ -45,6 +45,9 @@ struct EngineOptions {
   int32_t max_word_tokens = 24;
   int32_t max_words_ahead = 20;
   int32_t target_slack_tokens = 20;  // m <= 2 n + this
+  // Heads whose attention says which source word a target token is about, for policies that need
+  // it; empty: such policies are refused.
+  std::vector<AttentionHead> attention_heads;
 };
 
 struct SequenceOptions {
@@ -75,7 +78,8 @@ struct EngineStats {
 class Engine {
  public:
   // `backbone` is owned. `clock`, `observer` (may be null) must outlive the engine.
-  // Errors: InvalidArgument (options, traits of another size than the vocabulary, fewer pages in
+  // Errors: InvalidArgument (options, a head that the model does not have, traits of another size
+  // than the vocabulary, fewer pages in
   // the pool than PagesForSlots() asks for: a step of an admitted sequence never lacks a page).
   static absl::StatusOr<std::unique_ptr<Engine>> Create(const EngineOptions& options,
                                                         std::unique_ptr<Backbone> backbone,
@@ -85,7 +89,8 @@ class Engine {
 
   // Takes a slot. `sink` must outlive the SequenceEnded event, which comes after the slot and the
   // pages have been returned.
-  // Errors: ResourceExhausted (no slot), InvalidArgument (layout), Unavailable after Stop().
+  // Errors: ResourceExhausted (no slot), InvalidArgument (layout), FailedPrecondition (a policy
+  // that needs attention heads, and the options name none), Unavailable after Stop().
   virtual absl::StatusOr<SequenceId> Open(SequenceOptions options, SequenceSink* sink) = 0;
   // Adds source words. Errors: NotFound if the sequence has ended, FailedPrecondition after
   // Finish(), ResourceExhausted over max_pending_words, InvalidArgument (token id, empty word).

@@ -154,7 +154,9 @@ EngineHarness::EngineHarness(const TestModel& model, const EngineOptions& option
   };
   const size_t pages = PagesForSlots(options.max_sequences, rows(options.source_capacity),
                                      rows(options.target_capacity));
-  auto engine = Engine::Create(options, model.make_backbone(pages), model.traits,
+  EngineOptions with_heads = options;
+  with_heads.attention_heads = model.attention_heads;
+  auto engine = Engine::Create(with_heads, model.make_backbone(pages), model.traits,
                                clock != nullptr ? clock : &system_clock_, observer);
   EXPECT_TRUE(engine.ok()) << engine.status();
   engine_ = std::move(engine).value();

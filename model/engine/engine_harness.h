@@ -20,6 +20,7 @@ struct TestModel {
   std::function<std::unique_ptr<Backbone>(size_t max_pages)> make_backbone;
   TokenTraits traits;
   StreamLayout layout;
+  std::vector<AttentionHead> attention_heads;
 };
 // Random weights (or whatever stands for them) of one seed.
 using TestModelFactory = std::function<TestModel(uint64_t seed)>;

@@ -9,12 +9,11 @@ namespace dragoman::model {
 
 // The loop of streaming.md section 6 written down line by line, one row at a time on a backbone of
 // its own, words in whole segments. Returns the committed words as DescribeWords() does, each with
-// " @c" for the units that were visible.
+// " @c" for the units that were visible, as
+// DescribeWordsWithDelays() does for an engine.
 std::vector<std::string> ReferenceWords(const TestModel& model, const Policy& policy,
                                         const std::vector<SourceWord>& words,
                                         const EngineOptions& options);
-// The same description of what an engine wrote.
-std::vector<std::string> DescribeWordsWithDelays(const std::vector<SequenceEvent>& events);
 
 // P1. Returns how many sentences had no READ because of an early end; those are exact.
 int CheckWaitKDelays(const TestModelFactory& factory, int sentences);
@@ -33,6 +32,16 @@ void CheckAdaptiveBounds(const TestModelFactory& factory, int cases);
 // P4, P9: LocalAgreement, with drafts verified or written anew, equals a plain loop that is
 // append-only by construction. Returns how many words were final before the end of the source.
 int CheckLocalAgreement(const TestModelFactory& factory, int sentences);
+// AlignAtt, with drafts verified or written anew, equals a plain loop that drops a token and the
+// begun word when its row looks too far.
+struct AlignAttCounts {
+  int stops = 0;        // tokens dropped for their attention
+  int early_words = 0;  // words that were final before the end of the source
+};
+AlignAttCounts CheckAlignAtt(const TestModelFactory& factory, int sentences);
+// P5: AlignAtt that never stops for attention writes as soon as there is a word; with as many last
+// words as the source has it is Sentence.
+void CheckAlignAttBounds(const TestModelFactory& factory, int cases);
 // V6, the engine's part: no word lags more than max_lag_words + 1. Returns how many were forced.
 int CheckLagBound(const TestModelFactory& factory, int cases);
 // E7.

@@ -63,6 +63,14 @@ TEST(EnginePropertyTest, P4_P9_LocalAgreementEqualsPlainRedrafting) {
   CheckLocalAgreement(HashModels(0.1), 200);
 }
 
+TEST(EnginePropertyTest, AlignAttEqualsItsPlainLoop) {
+  const AlignAttCounts counts = CheckAlignAtt(HashModels(0.1), 500);
+  EXPECT_GT(counts.stops, 300);
+  EXPECT_GT(counts.early_words, 300);
+}
+
+TEST(EnginePropertyTest, P5_AlignAttAtItsBounds) { CheckAlignAttBounds(HashModels(0.1), 200); }
+
 TEST(EnginePropertyTest, V6_NoWordLagsMoreThanTheBound) {
   EXPECT_GT(CheckLagBound(HashModels(0.1), 300), 300);
 }

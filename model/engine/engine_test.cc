@@ -53,6 +53,87 @@ TEST(EngineTest, SentencePolicyReadsTheWholeSegmentFirst) {
                           "ended OK"));
 }
 
+// Writes 20 22 24; the row that predicts the i-th of them looks at the i-th of `words`, counted
+// from 0, as soon as it is visible, else at the newest one.
+TestModel LooksAtWords(std::vector<size_t> words) {
+  const StreamLayout layout = MakeFakeVocabulary().layout;
+  HashBackboneOptions options{.script = FixedTarget(layout, {20, 22, 24})};
+  options.attention_script = [layout, words](const HashRowView& row) -> std::optional<size_t> {
+    const size_t written = row.target.size() - layout.target_header.size();
+    if (written >= words.size()) return std::nullopt;
+    return std::min(layout.prompt.size() + words[written], row.source.size() - 1);
+  };
+  return MakeHashModel(1, std::move(options));
+}
+
+std::vector<SourceAction> FourWords() {
+  return ActionsOf({Word({8}), Word({10}), Word({12}), Word({14}, SegmentCut::kBoundary)});
+}
+
+TEST(EngineTest, AlignAttHoldsBackWhatLooksAtTheLastWords) {
+  const auto written = [](const TestModel& model, const std::string& policy) {
+    std::vector<uint32_t> read;
+    for (const SequenceEvent& event : TranslateAlone(model, policy, FourWords())) {
+      if (const auto* word = std::get_if<WordCommitted>(&event)) {
+        read.push_back(word->source_words_read);
+      }
+    }
+    return read;
+  };
+  // Word i is written once f words behind the one it looks at were read.
+  EXPECT_THAT(written(LooksAtWords({0, 1, 2}), "align-att:1"), ElementsAre(2, 3, 4));
+  EXPECT_THAT(written(LooksAtWords({0, 1, 2}), "align-att:2"), ElementsAre(3, 4, 4));
+  EXPECT_THAT(written(LooksAtWords({1, 0, 3}), "align-att:1"), ElementsAre(3, 3, 4));
+  EXPECT_THAT(written(LooksAtWords({3, 0, 0}), "align-att:1"), ElementsAre(4, 4, 4));
+}
+
+TEST(EngineTest, AlignAttDropsTheBegunWordWithTheToken) {
+  const StreamLayout layout = MakeFakeVocabulary().layout;
+  HashBackboneOptions options{.script = FixedTarget(layout, {20, 21, 22})};
+  // The second token of the first word looks at the second source word.
+  options.attention_script = [layout](const HashRowView& row) -> std::optional<size_t> {
+    const size_t wanted = row.target.size() == layout.target_header.size() + 1 ? 1 : 0;
+    return std::min(layout.prompt.size() + wanted, row.source.size() - 1);
+  };
+  RecordingSink sink;
+  EngineHarness harness(MakeHashModel(1, std::move(options)));
+  SequenceOptions sequence = harness.Options("align-att:1");
+  sequence.report_partial_words = true;
+  harness.SendAll(harness.Open(std::move(sequence), &sink), FourWords());
+  harness.Run();
+
+  EXPECT_THAT(
+      DescribeEvents(sink.events()),
+      ElementsAre("partial 1 [20]", "word 1.1 [20 21] read 3 / 3", "word 1.2 [22] read 3 / 3",
+                  ::testing::_, ::testing::_, ::testing::_, ::testing::_));
+}
+
+TEST(EngineTest, AlignAttIsRefusedByNameWhereTheModelHasNoHeads) {
+  TestModel model = MakeHashModel(1);
+  model.attention_heads.clear();
+  RecordingSink sink;
+  EngineHarness harness(model);
+
+  const absl::Status status = harness.engine().Open(harness.Options("align-att:2"), &sink).status();
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("align-att:2"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("calibrate-heads"));
+  EXPECT_TRUE(harness.engine().Open(harness.Options("wait-k:2"), &sink).ok());
+}
+
+TEST(EngineTest, CreateRefusesHeadsThatTheModelDoesNotHave) {
+  const TestModel model = MakeHashModel(1);
+  SystemClock clock;
+  EngineOptions options = EngineHarness::SmallOptions();
+  options.attention_heads = {{.layer = 0, .head = 1}};
+
+  const auto engine =
+      Engine::Create(options, model.make_backbone(4096), model.traits, &clock, nullptr);
+
+  EXPECT_EQ(engine.status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST(EngineTest, G8_RowsOfTheWorkedExampleAreThoseOfTheSpecification) {
   // streaming.md section 2: source of 1, 2 and 2 tokens; target Die | Kat zen | schlaf en . ; k 1.
   const FakeVocabulary vocabulary = MakeFakeVocabulary(64, /*prompt_rows=*/3, /*header_rows=*/1);

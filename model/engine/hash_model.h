@@ -17,6 +17,7 @@ inline TestModel MakeHashModel(uint64_t seed, HashBackboneOptions options = {},
   TestModel model;
   model.traits = vocabulary.traits;
   model.layout = vocabulary.layout;
+  model.attention_heads = {{.layer = 0, .head = 0}};
   model.make_backbone = [options = std::move(options)](size_t max_pages) {
     HashBackboneOptions sized = options;
     sized.max_pages = max_pages;

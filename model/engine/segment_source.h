@@ -37,6 +37,10 @@ class SegmentSource {
   int32_t CompleteWords(int32_t units) const;
   // E(u): tokens in units 1..u.
   int32_t EndOfUnit(int32_t unit) const { return unit_ends_[unit]; }
+  // E(0) .. E(unit), [unit + 1].
+  std::span<const int32_t> UnitEnds(int32_t unit) const {
+    return std::span(unit_ends_).first(static_cast<size_t>(unit) + 1);
+  }
   // Words and marker. [E(units())]
   const std::vector<TokenId>& tokens() const { return tokens_; }
   int32_t source_tokens() const { return source_tokens_; }  // n, without the marker

@@ -261,6 +261,7 @@ int32_t Sequence::AppendRows(int32_t source_rows, int32_t target_rows, StreamId 
                           : index < chain_end   ? target_[index - header_rows()]
                                                 : guess_[index - chain_end];
     const bool want_logits = index >= chain_end - 1;
+    const bool want_attention = want_logits && !ended() && options_.policy->needs_attention();
     logits_rows += want_logits;
     // Header rows before the last one see no source, so that they can be kept between segments.
     const int32_t src_vis = index < header_rows() - 1 ? 0 : source_.EndOfUnit(visible_);
@@ -272,7 +273,8 @@ int32_t Sequence::AppendRows(int32_t source_rows, int32_t target_rows, StreamId 
          .src_vis = src_vis,
          .want_logits = want_logits,
          .group = options_.routed ? GroupOfTargetRow(index, header_rows()) : RowGroup::kForced,
-         .skip_offset = options_.skip_offset});
+         .skip_offset = options_.skip_offset,
+         .want_attention = want_attention});
   }
   return logits_rows;
 }
@@ -359,14 +361,14 @@ void Sequence::Settle() {
   }
 }
 
-absl::StatusOr<bool> Sequence::TakeLogits(std::span<const float> logits) {
+absl::StatusOr<bool> Sequence::TakeResult(const RowResult& row) {
   DRAGOMAN_CHECK(in_segment_ && !blocked_);
   // Guessed rows behind this one count as fed only when the token comes out that they are for.
   const int32_t guessed_rows =
       cached_target_ - header_rows() - static_cast<int32_t>(target_.size());
   cached_target_ -= guessed_rows;
   std::vector<TokenId> guess = std::exchange(guess_, {});
-  DRAGOMAN_ASSIGN_OR_RETURN(const bool pushed, TakeToken(logits));
+  DRAGOMAN_ASSIGN_OR_RETURN(const bool pushed, TakeToken(row));
   if (pushed && !guess.empty() && guess.front() == target_.back()) {
     guess.erase(guess.begin());
     guess_ = std::move(guess);
@@ -399,9 +401,9 @@ absl::StatusOr<TokenId> Sequence::ChooseToken(std::span<const float> logits) {
 }
 
 // True when the token that the logits choose was appended to the target and its row is to be fed.
-absl::StatusOr<bool> Sequence::TakeToken(std::span<const float> logits) {
-  DRAGOMAN_ASSIGN_OR_RETURN(const TokenId token, ChooseToken(logits));
-  if (drafting_) return TakeDraftToken(token, logits);
+absl::StatusOr<bool> Sequence::TakeToken(const RowResult& row) {
+  DRAGOMAN_ASSIGN_OR_RETURN(const TokenId token, ChooseToken(row.logits));
+  if (drafting_) return TakeDraftToken(token, row);
   if (token == options_.layout.end_of_target) {
     TakeEnd(TargetGuard::kNone);
     return false;
@@ -410,12 +412,12 @@ absl::StatusOr<bool> Sequence::TakeToken(std::span<const float> logits) {
     CloseWord();
     if (!PassBorder()) return false;
   }
-  return AppendToken(token, logits);
+  return AppendToken(token, row);
 }
 
 // As TakeToken(), for a token that does not end the word before it.
-bool Sequence::AppendToken(TokenId token, std::span<const float> logits) {
-  if (drafting_) return TakeDraftToken(token, logits);
+bool Sequence::AppendToken(TokenId token, const RowResult& row) {
+  if (drafting_) return TakeDraftToken(token, row);
   const TargetGuard guard = EndingGuard(token);
   if (guard != TargetGuard::kNone) {
     FireGuard(guard);
@@ -457,42 +459,51 @@ void Sequence::BeginDraft() {
 }
 
 // As TakeToken().
-bool Sequence::TakeDraftToken(TokenId token, std::span<const float> logits) {
+bool Sequence::TakeDraftToken(TokenId token, const RowResult& row) {
   const DraftRule rule = options_.policy->draft_rule();
   const TokenId end = options_.layout.end_of_target;
   auto& ends = draft_.word_ends;
   const bool starts_word = token != end && sampler_->StartsWord(token);
   if (token == end || (open_ && starts_word)) {
     // The end of an empty draft is judged like a word.
-    if (draft_.tokens.empty()) LowerConfidence(token, logits);
+    if (draft_.tokens.empty()) LowerConfidence(token, row);
     if (ends.empty() || ends.back() < draft_.tokens.size()) ends.push_back(draft_.tokens.size());
     if (token == end || static_cast<int64_t>(ends.size()) >= rule.max_words) {
-      return EndDraft(token, logits);
+      return EndDraft(token, row);
     }
     word_.clear();
   }
-  if (static_cast<int64_t>(draft_.tokens.size()) >= rule.max_tokens) return EndDraft(end, logits);
+  if (static_cast<int64_t>(draft_.tokens.size()) >= rule.max_tokens) return EndDraft(end, row);
   const TargetGuard guard = EndingGuard(token);
   if (guard != TargetGuard::kNone) {
     // A forced end of the target, which closes the word.
     FireGuard(guard);
     if (ends.empty() || ends.back() < draft_.tokens.size()) ends.push_back(draft_.tokens.size());
-    return EndDraft(end, logits);
+    return EndDraft(end, row);
   }
-  LowerConfidence(token, logits);
+  if (!PolicyKeeps(row)) return EndDraft(token, row);
+  LowerConfidence(token, row);
   draft_.tokens.push_back(token);
   PushToken(token);
   return true;
 }
 
-void Sequence::LowerConfidence(TokenId token, std::span<const float> logits) {
+// Whether the policy lets a token of this row stay in the draft.
+bool Sequence::PolicyKeeps(const RowResult& row) const {
+  if (ended() || !options_.policy->needs_attention()) return true;
+  const std::span<const int32_t> ends = source_.UnitEnds(visible_);
+  DRAGOMAN_CHECK(row.attention.size() == static_cast<size_t>(ends.back()));
+  return options_.policy->KeepsToken(View(), MostAttendedWord(row.attention, ends));
+}
+
+void Sequence::LowerConfidence(TokenId token, const RowResult& row) {
   if (!options_.policy->draft_rule().needs_confidence) return;
-  draft_.confidence = std::min(draft_.confidence, GreedySampler::Probability(logits, token));
+  draft_.confidence = std::min(draft_.confidence, GreedySampler::Probability(row.logits, token));
 }
 
 // Commits what the policy accepts and drops the rest. `next`: the token that begins the word behind
-// the draft, from `logits`, or the end of the target when there is none. As TakeToken().
-bool Sequence::EndDraft(TokenId next, std::span<const float> logits) {
+// the draft, from `row`, or the end of the target when there is none. As TakeToken().
+bool Sequence::EndDraft(TokenId next, const RowResult& row) {
   const size_t before = target_.size() - draft_.tokens.size();
   drafts_.push_back(std::move(draft_));
   const Draft& draft = drafts_.back();
@@ -513,7 +524,7 @@ bool Sequence::EndDraft(TokenId next, std::span<const float> logits) {
   const bool all = accepted > 0 && kept == draft.tokens.size();
   if (all && next != options_.layout.end_of_target) {
     drafts_.clear();
-    return PassBorder() && AppendToken(next, logits);
+    return PassBorder() && AppendToken(next, row);
   }
   if (next == options_.layout.end_of_target && (all || draft.tokens.empty())) ++counters_.eos_waits;
   guess_.assign(draft.tokens.begin() + static_cast<int64_t>(kept), draft.tokens.end());

@@ -43,6 +43,12 @@ struct RowDemand {
   int32_t source_needed = 0;
 };
 
+// What the backbone says about one target row.
+struct RowResult {
+  std::span<const float> logits;     // [vocab]
+  std::span<const float> attention;  // [visible source tokens]; empty unless it was asked for
+};
+
 // Engine thread only.
 class Sequence {
  public:
@@ -75,16 +81,16 @@ class Sequence {
   // `modules_skipped`: what its rows did not execute.
   void RowsFed(int32_t source_rows, int32_t target_rows, int64_t compute_ns,
                uint32_t modules_skipped);
-  // Logits of the next row that asked for them. True when the row of the token that they chose was
-  // fed too, as a guess: its logits are to follow. When false the logits left are to be dropped.
-  // Errors: Internal when they are not finite; the sequence is then to be dropped.
-  absl::StatusOr<bool> TakeLogits(std::span<const float> logits);
+  // The result of the next row that asked for logits. True when the row of the token that they
+  // chose was fed too, as a guess: its result is to follow. When false the results left are to be
+  // dropped. Errors: Internal when logits are not finite; the sequence is then to be dropped.
+  absl::StatusOr<bool> TakeResult(const RowResult& row);
   // Sends SegmentClosed with cut kNone if a segment has begun.
   void AbandonSegment();
   // Sends the last event. The sequence is not to be used after it.
   void EmitEnded(absl::Status status) { Emit(SequenceEnded{std::move(status)}); }
 
-  // Rows that the cache should hold: after TakeLogits() they may be fewer than were fed.
+  // Rows that the cache should hold: after TakeResult() they may be fewer than were fed.
   int32_t cached_source_rows() const { return cached_source_; }
   int32_t cached_target_rows() const { return cached_target_; }
   // Queued words and marks that were dealt with since the last call.
@@ -115,16 +121,17 @@ class Sequence {
   Decision DecideAtBorder();
   void Settle();
   absl::StatusOr<TokenId> ChooseToken(std::span<const float> logits);
-  absl::StatusOr<bool> TakeToken(std::span<const float> logits);
-  bool AppendToken(TokenId token, std::span<const float> logits);
+  absl::StatusOr<bool> TakeToken(const RowResult& row);
+  bool AppendToken(TokenId token, const RowResult& row);
   bool PassBorder();
   void PushToken(TokenId token);
   TargetGuard EndingGuard(TokenId token) const;
   void TakeEnd(TargetGuard guard);
   void BeginDraft();
-  bool TakeDraftToken(TokenId token, std::span<const float> logits);
-  void LowerConfidence(TokenId token, std::span<const float> logits);
-  bool EndDraft(TokenId next, std::span<const float> logits);
+  bool TakeDraftToken(TokenId token, const RowResult& row);
+  bool PolicyKeeps(const RowResult& row) const;
+  void LowerConfidence(TokenId token, const RowResult& row);
+  bool EndDraft(TokenId next, const RowResult& row);
   void TruncateTarget(size_t tokens);
   void CloseWord();
   void DropLastRow();

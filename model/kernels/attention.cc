@@ -206,6 +206,25 @@ void AttentionOfHeads(const AttentionHeads& heads, std::span<const KeyPage> page
   AttentionOfType<float>(heads, pages, scratch);
 }
 
+template <typename T>
+void WeightsOfType(const AttentionHeads& heads, std::span<const KeyPage> pages, float* weights) {
+  const auto size = static_cast<int64_t>(pages.size()) * kKeyPageRows;
+  for (size_t p = 0; p < pages.size(); ++p) {
+    const T* const keys = reinterpret_cast<const T*>(pages[p].keys);
+    const T* const later_keys =
+        reinterpret_cast<const T*>(pages[std::min(p + kPagesAhead, pages.size() - 1)].keys);
+    PageScores<1, T>(heads.queries, heads.head_dim, keys, later_keys, pages[p],
+                     weights + static_cast<int64_t>(p) * kKeyPageRows, size);
+  }
+  const float scale = 1.0f / Exponentials(weights, size);
+  for (int64_t i = 0; i < size; ++i) weights[i] *= scale;
+}
+
+void WeightsOfHead(const AttentionHeads& heads, std::span<const KeyPage> pages, float* weights) {
+  if (heads.type == KvType::kFloat16) return WeightsOfType<Half>(heads, pages, weights);
+  WeightsOfType<float>(heads, pages, weights);
+}
+
 // One vector of floats at a time, so that halves round in one place.
 void StoreHalves(const float* x, int64_t size, int64_t step, uint16_t* out) {
   const Tag d;
@@ -241,6 +260,7 @@ HWY_AFTER_NAMESPACE();
 namespace dragoman::model {
 
 HWY_EXPORT(AttentionOfHeads);
+HWY_EXPORT(WeightsOfHead);
 HWY_EXPORT(StoreHalves);
 HWY_EXPORT(LoadHalf);
 
@@ -250,6 +270,10 @@ int64_t AttentionScratch(int64_t kv_heads, int64_t group, int64_t pages, int64_t
 
 void Attention(const AttentionHeads& heads, std::span<const KeyPage> pages, float* scratch) {
   HWY_DYNAMIC_DISPATCH(AttentionOfHeads)(heads, pages, scratch);
+}
+
+void AttentionWeights(const AttentionHeads& heads, std::span<const KeyPage> pages, float* weights) {
+  HWY_DYNAMIC_DISPATCH(WeightsOfHead)(heads, pages, weights);
 }
 
 void StoreKv(KvType type, const float* x, int64_t size, int64_t step, void* out) {

@@ -39,6 +39,13 @@ int64_t AttentionScratch(int64_t kv_heads, int64_t group, int64_t pages, int64_t
 void Attention(const AttentionHeads& heads, std::span<const KeyPage> pages, float* scratch);
 void AttentionReference(const AttentionHeads& heads, std::span<const KeyPage> pages);
 
+// The weights that Attention() gives to the rows of the pages, softmax(q K^T), for the first query
+// head of `heads`; bit for bit those of any group it is computed in. weights [pages, 16], 0 for
+// rows that are not seen.
+void AttentionWeights(const AttentionHeads& heads, std::span<const KeyPage> pages, float* weights);
+void AttentionWeightsReference(const AttentionHeads& heads, std::span<const KeyPage> pages,
+                               float* weights);
+
 // Writes x[i] to out[i * step] in the type of the pool. fp16 rounds to nearest even; numbers beyond
 // its range become its largest, NaN stays NaN.
 void StoreKv(KvType type, const float* x, int64_t size, int64_t step, void* out);

@@ -41,4 +41,23 @@ void AttentionReference(const AttentionHeads& heads, std::span<const KeyPage> pa
   }
 }
 
+void AttentionWeightsReference(const AttentionHeads& heads, std::span<const KeyPage> pages,
+                               float* weights) {
+  std::vector<double> exponentials(pages.size() * kKeyPageRows);
+  double total = 0;
+  for (size_t p = 0; p < pages.size(); ++p) {
+    for (int32_t row = pages[p].begin; row < pages[p].end; ++row) {
+      double score = 0;
+      for (int64_t i = 0; i < heads.head_dim; ++i) {
+        score += static_cast<double>(heads.queries[i]) *
+                 static_cast<double>(LoadKv(heads.type, pages[p].keys, i * kKeyPageRows + row));
+      }
+      total += exponentials[p * kKeyPageRows + static_cast<size_t>(row)] = std::exp(score);
+    }
+  }
+  for (size_t i = 0; i < exponentials.size(); ++i) {
+    weights[i] = static_cast<float>(exponentials[i] / total);
+  }
+}
+
 }  // namespace dragoman::model

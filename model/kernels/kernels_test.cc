@@ -334,6 +334,31 @@ TEST_P(AttentionTest, EqualsTheReferenceAndNeverReadsHiddenRows) {
   }
 }
 
+TEST_P(AttentionTest, WeightsEqualTheReferenceAreZeroForHiddenRowsAndSumToOne) {
+  const std::vector<std::vector<std::pair<int32_t, int32_t>>> cases = {
+      {{0, 1}}, {{5, 7}}, {{0, 16}, {0, 3}}, {{0, 16}, {0, 16}, {0, 9}, {2, 4}}};
+  uint64_t id = 9000;
+  for (const auto& visible : cases) {
+    for (const int64_t head_dim : {8, 40, 64}) {
+      const PagedKeys keys(GetParam(), 1, head_dim, visible, id += 10);
+      const auto queries = RandomFloats(static_cast<size_t>(head_dim), "queries", id);
+      const AttentionHeads heads{queries.data(), 1, 1, head_dim, keys.stride, nullptr, GetParam()};
+      std::vector<float> got(visible.size() * 16), wanted(got);
+      AttentionWeights(heads, keys.pages, got.data());
+      AttentionWeightsReference(heads, keys.pages, wanted.data());
+      EXPECT_LT(LargestDifference(got, wanted), 1e-5) << head_dim;
+      double sum = 0;
+      for (size_t i = 0; i < got.size(); ++i) {
+        const auto row = static_cast<int32_t>(i % 16);
+        const bool seen = row >= visible[i / 16].first && row < visible[i / 16].second;
+        EXPECT_EQ(got[i] > 0, seen) << i;
+        sum += got[i];
+      }
+      EXPECT_NEAR(sum, 1.0, 1e-5);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, AttentionTest,
                          ::testing::Values(KvType::kFloat32, KvType::kFloat16),
                          [](const auto& info) { return std::string(KvTypeName(info.param)); });

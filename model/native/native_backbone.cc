@@ -83,9 +83,11 @@ class NativeBackbone final : public CachedBackbone {
   int64_t kv_page_bytes() const override { return config_.attention_layers() * page_bytes(); }
 
   absl::Status Forward(const StepBatch& batch, StepOutput* output) override {
+    DRAGOMAN_RETURN_IF_ERROR(CheckAttention(batch, config_));
     DRAGOMAN_RETURN_IF_ERROR(cache_.Append(batch, &placements_));
     const auto rows = static_cast<int64_t>(batch.rows.size());
     Reserve(rows);
+    PlanWatch(batch, output);
     PlanKeys(batch);
     PlanGates(batch, output);
     const TimePoint begin = clock_.Now();
@@ -96,6 +98,7 @@ class NativeBackbone final : public CachedBackbone {
     }
     for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
       RunLayer(batch, layer, output);
+      if (!watched_.empty()) Watch(batch, layer, output);
     }
     WriteLogits(batch, output);
     output->weight_bytes = weight_bytes_read_;
@@ -288,6 +291,61 @@ class NativeBackbone final : public CachedBackbone {
     if (scratch_.size() < size) scratch_.resize(size);
   }
 
+  // Which rows want their attention reported.
+  void PlanWatch(const StepBatch& batch, StepOutput* output) {
+    output->ReserveAttention(batch);
+    watched_.clear();
+    if (output->attention.empty()) return;
+    for (size_t r = 0; r < batch.rows.size(); ++r) {
+      if (batch.rows[r].want_attention) watched_.push_back(static_cast<int64_t>(r));
+    }
+  }
+
+  // Adds the share of a layer's heads to the attention of the watched rows, whose queries still lie
+  // in `qkv_`. The source stands in the pages of the first span, behind the prompt.
+  void Watch(const StepBatch& batch, int64_t layer, StepOutput* output) {
+    const int64_t group = config_.num_heads / config_.num_kv_heads;
+    const float share = 1.0f / static_cast<float>(batch.attention_heads.size());
+    team_.ParallelFor(
+        static_cast<int64_t>(watched_.size()), 1, [&](int worker, int64_t begin, int64_t end) {
+          float* const weights = scratch_.data() + worker * scratch_floats_;
+          for (int64_t i = begin; i < end; ++i) {
+            const int64_t r = watched_[static_cast<size_t>(i)];
+            if (!RunsAttention(output->gates, r, layer)) continue;
+            float* const out =
+                output->attention.data() + output->attention_begin[static_cast<size_t>(r)];
+            const int64_t seen = batch.rows[static_cast<size_t>(r)].src_vis;
+            if (seen == 0) continue;
+            const int64_t prompt = placements_[static_cast<size_t>(r)].keys.spans[0].end - seen;
+            for (const AttentionHead& wanted : batch.attention_heads) {
+              if (wanted.layer != layer) continue;
+              const std::vector<KeyPage>& pages = PagesOfRow(r, layer, wanted.head / group, worker);
+              AttentionWeights({qkv_.data() + r * qkv_size() + wanted.head * config_.head_dim, 1, 1,
+                                config_.head_dim, value_stride_, nullptr, kv_type_},
+                               pages, weights);
+              for (int64_t k = 0; k < seen; ++k) out[k] += share * weights[prompt + k];
+            }
+          }
+        });
+  }
+
+  bool RunsAttention(std::span<const uint8_t> gates, int64_t r, int64_t layer) const {
+    return gates.empty() ||
+           (gates[static_cast<size_t>(r * config_.num_layers + layer)] & kRunAttention) != 0;
+  }
+
+  // The keys of a row from key-value head `h` of a layer on. Valid until the worker's next call.
+  const std::vector<KeyPage>& PagesOfRow(int64_t r, int64_t layer, int64_t h, int worker) {
+    std::vector<KeyPage>& pages = worker_pages_[static_cast<size_t>(worker)];
+    pages.clear();
+    for (int64_t k = key_begin_[r]; k < key_begin_[r + 1]; ++k) {
+      const PlannedPage& page = key_pages_[k];
+      pages.push_back(
+          {Keys(layer, page.page, h), Values(layer, page.page, h), page.begin, page.end});
+    }
+    return pages;
+  }
+
   // Grows as the time of a step does: reading the weights costs as much as about four rows, and a
   // page of keys a small part of a row, which falls with the width of the model.
   double WorkOf(int64_t rows) const {
@@ -344,10 +402,7 @@ class NativeBackbone final : public CachedBackbone {
       SelectRows(gates, rows, layer, kRunAttention, &attending_);
       ProjectQueriesKeysValues(weights.qkv, rows);
       ForRows(rows, qkv_size(), [&](int64_t r) {
-        const bool attends =
-            attending_.all ||
-            (gates[static_cast<size_t>(r * config_.num_layers + layer)] & kRunAttention) != 0;
-        PlaceRow(batch.rows[r], r, layer, attends);
+        PlaceRow(batch.rows[r], r, layer, attending_.all || RunsAttention(gates, r, layer));
       });
       if (attending_.count > 0) RunAttention(weights, layer);
       if (routed_) CountAttentionPath(weights, &output->routing);
@@ -503,30 +558,24 @@ class NativeBackbone final : public CachedBackbone {
     const auto rows_of_step = static_cast<int64_t>(key_begin_.size()) - 1;
     const int64_t keys = std::max<int64_t>(1, key_begin_.back() / rows_of_step * kPageRows);
     const int64_t work = keys * 2 * group * head_dim * kv_heads / parts;
-    team_.ParallelFor(
-        rows * parts, std::max<int64_t>(1, kPieceWork / work),
-        [&](int worker, int64_t begin, int64_t end) {
-          std::vector<KeyPage>& pages = worker_pages_[worker];
-          for (int64_t item = begin; item < end; ++item) {
-            // Rows of one stream behind each other: they read the same keys.
-            const int64_t i = item % rows, part = item / rows, r = set.row(i);
-            const int64_t h = kv_heads * part / parts;
-            pages.clear();
-            for (int64_t k = key_begin_[r]; k < key_begin_[r + 1]; ++k) {
-              const PlannedPage& page = key_pages_[k];
-              pages.push_back(
-                  {Keys(layer, page.page, h), Values(layer, page.page, h), page.begin, page.end});
-            }
-            const AttentionHeads heads{qkv_.data() + r * qkv_size() + h * group * head_dim,
-                                       kv_heads * (part + 1) / parts - h,
-                                       group,
-                                       head_dim,
-                                       value_stride_,
-                                       attended_.row(i) + h * group * head_dim,
-                                       kv_type_};
-            Attention(heads, pages, scratch_.data() + worker * scratch_floats_);
-          }
-        });
+    team_.ParallelFor(rows * parts, std::max<int64_t>(1, kPieceWork / work),
+                      [&](int worker, int64_t begin, int64_t end) {
+                        for (int64_t item = begin; item < end; ++item) {
+                          // Rows of one stream behind each other: they read the same keys.
+                          const int64_t i = item % rows, part = item / rows, r = set.row(i);
+                          const int64_t h = kv_heads * part / parts;
+                          const std::vector<KeyPage>& pages = PagesOfRow(r, layer, h, worker);
+                          const AttentionHeads heads{
+                              qkv_.data() + r * qkv_size() + h * group * head_dim,
+                              kv_heads * (part + 1) / parts - h,
+                              group,
+                              head_dim,
+                              value_stride_,
+                              attended_.row(i) + h * group * head_dim,
+                              kv_type_};
+                          Attention(heads, pages, scratch_.data() + worker * scratch_floats_);
+                        }
+                      });
   }
 
   void WriteLogits(const StepBatch& batch, StepOutput* output) {
@@ -575,6 +624,7 @@ class NativeBackbone final : public CachedBackbone {
   std::vector<RowPlacement> placements_;
   std::vector<PlannedPage> key_pages_;
   std::vector<int64_t> key_begin_;             // [rows + 1] into key_pages_
+  std::vector<int64_t> watched_;               // rows whose attention is reported
   std::vector<float> hidden_, qkv_, gate_up_;  // [rows, ...]
   Inputs normed_, attended_, activated_, final_;
   bool routed_ = false;  // some row may skip something

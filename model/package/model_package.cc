@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <optional>
 #include <utility>
 
 #include "base/file.h"
@@ -125,6 +124,7 @@ absl::StatusOr<std::unique_ptr<ModelPackage>> ModelPackage::Load(const std::stri
   std::unique_ptr<ModelPackage> package(new ModelPackage());
   package->folder_ = folder;
   DRAGOMAN_RETURN_IF_ERROR(AddContext(package->ReadConfig(require_manifest), folder));
+  DRAGOMAN_RETURN_IF_ERROR(AddContext(package->ReadPolicyFile(), folder));
   DRAGOMAN_RETURN_IF_ERROR(AddContext(package->ReadWeights(), folder));
   DRAGOMAN_RETURN_IF_ERROR(AddContext(package->CheckTensors(), folder));
   package->weights_digest_ = DigestOf(package->tensors_);
@@ -156,6 +156,14 @@ absl::Status ModelPackage::ReadConfig(bool require_manifest) {
     return absl::OkStatus();
   }
   manifest_.max_positions = static_cast<int32_t>(config_.max_positions);
+  return absl::OkStatus();
+}
+
+absl::Status ModelPackage::ReadPolicyFile() {
+  const std::string path = Join(folder_, kPolicyFileName);
+  if (!Exists(path)) return absl::OkStatus();
+  DRAGOMAN_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxTextFile));
+  DRAGOMAN_ASSIGN_OR_RETURN(align_att_, ParsePolicyFile(text, config_));
   return absl::OkStatus();
 }
 

@@ -1,11 +1,12 @@
 // A model package on disk: a Hugging Face style folder (config.json, model.safetensors or shards
-// with an index, tokenizer) plus dragoman.json. Every bound is checked before anything is used.
-// Immutable after load, therefore thread-safe.
+// with an index, tokenizer) plus dragoman.json and, for some policies, policy.json. Every bound is
+// checked before anything is used. Immutable after load, therefore thread-safe.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,15 +16,16 @@
 #include "model/api/model_config.h"
 #include "model/api/stream_layout.h"
 #include "model/package/manifest.h"
+#include "model/package/policy_file.h"
 #include "model/package/safetensors.h"
 
 namespace dragoman::model {
 
 class ModelPackage {
  public:
-  // Checks config, manifest, digests and every tensor's name, shape, dtype, range of bytes and that
-  // all weights are finite. The tokenizer's own reader judges the tokenizer; its size is compared
-  // by CheckVocabularySize(). Weights are model.safetensors or the shards of
+  // Checks config, manifest, policy file, digests and every tensor's name, shape, dtype, range of
+  // bytes and that all weights are finite. The tokenizer's own reader judges the tokenizer; its
+  // size is compared by CheckVocabularySize(). Weights are model.safetensors or the shards of
   // model.safetensors.index.json; both together are refused. Links are followed, since download
   // caches consist of them; names inside the package never leave the folder.
   // `require_manifest` false accepts a plain Hugging Face folder (training, tests of logits); a
@@ -39,6 +41,9 @@ class ModelPackage {
   const ModelConfig& config() const { return config_; }
   const PackageManifest& manifest() const { return manifest_; }
   const std::string& weights_digest() const { return weights_digest_; }  // sha256 over tensors
+
+  // Of policy.json; nothing when the package has none.
+  const std::optional<AlignAttSettings>& align_att() const { return align_att_; }
 
   // Whether dragoman.json was there.
   bool has_manifest() const { return has_manifest_; }
@@ -56,6 +61,7 @@ class ModelPackage {
  private:
   ModelPackage() = default;
   absl::Status ReadConfig(bool require_manifest);
+  absl::Status ReadPolicyFile();
   absl::Status ReadWeights();
   absl::Status ReadShards();
   absl::Status CheckTensors();
@@ -64,6 +70,7 @@ class ModelPackage {
   ModelConfig config_;
   bool has_manifest_ = false;
   PackageManifest manifest_;
+  std::optional<AlignAttSettings> align_att_;
   std::string weights_digest_;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
   std::map<std::string, TensorView, std::less<>> tensors_;

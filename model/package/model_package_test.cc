@@ -153,6 +153,38 @@ TEST_F(ModelPackageTest, H1_AnySingleChangedByteIsRefused) {
   EXPECT_EQ(LoadCode(), StatusCode::kOk);
 }
 
+TEST_F(ModelPackageTest, APolicyFileComesWithThePackageAndAChangedOneIsDamage) {
+  Write();
+  EXPECT_FALSE((*ModelPackage::Load(folder()))->align_att().has_value());
+
+  // Twice, so that the second one replaces a file that the manifest lists.
+  for (const int64_t words : {3, 2}) {
+    const AlignAttSettings settings{.words = words, .heads = {{0, 1}}};
+    ASSERT_TRUE(WritePolicyFile(folder(), settings).ok());
+    const auto package = ModelPackage::Load(folder());
+    ASSERT_TRUE(package.ok()) << package.status();
+    EXPECT_EQ((*package)->align_att(), settings);
+    EXPECT_TRUE((*package)->manifest().sha256.contains(kPolicyFileName));
+  }
+  const std::string content = *ReadFile(folder() + "/" + kPolicyFileName);
+  for (size_t i = 0; i < content.size(); ++i) {
+    std::string changed = content;
+    changed[i] = static_cast<char>(changed[i] ^ 1);
+    Overwrite(kPolicyFileName, changed);
+    EXPECT_EQ(LoadCode(), StatusCode::kDataLoss) << "byte " << i;
+  }
+}
+
+TEST_F(ModelPackageTest, APolicyFileOfAnotherModelIsRefused) {
+  Write();
+  ASSERT_TRUE(WritePolicyFile(folder(), {.words = 2, .heads = {{1, 0}}}).ok());
+
+  const absl::Status status = ModelPackage::Load(folder()).status();
+
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(status.message().find("align_att.heads[0][0]"), std::string::npos) << status;
+}
+
 TEST_F(ModelPackageTest, H1_AnyTruncatedOrMissingFileIsRefused) {
   Write();
   for (const std::string name : {"config.json", "model.safetensors", "dragoman.json"}) {

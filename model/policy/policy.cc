@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <optional>
 
 #include "absl/strings/numbers.h"
@@ -36,13 +37,13 @@ std::optional<int64_t> PlainNumber(std::string_view text, int64_t least, int64_t
   return value;
 }
 
-std::optional<double> PlainFraction(std::string_view text) {
+std::optional<double> PlainFraction(std::string_view text, double most) {
   for (const char c : text) {
     if ((c < '0' || c > '9') && c != '.') return std::nullopt;
   }
   double value = 0;
-  if (!absl::SimpleAtod(ToAbsl(text), &value) || value > kMaxThreshold) return std::nullopt;
-  return value;
+  if (!absl::SimpleAtod(ToAbsl(text), &value) || value > most) return std::nullopt;
+  return std::round(value * 1e4) / 1e4;  // so that a name never needs an exponent
 }
 
 // "a:b:c" to its fields.
@@ -57,14 +58,25 @@ std::vector<std::string_view> Fields(std::string_view text) {
 }
 
 std::unique_ptr<const Policy> MakeWaitK(std::span<const std::string_view> numbers) {
-  if (numbers.size() != 1) return nullptr;
+  if (numbers.empty() || numbers.size() > 3) return nullptr;
   const std::optional<int64_t> k = PlainNumber(numbers[0], 1, kMaxLagWords);
-  return k.has_value() ? std::make_unique<const WaitKPolicy>(*k) : nullptr;
+  const std::optional<int64_t> stride =
+      numbers.size() > 1 ? PlainNumber(numbers[1], 1, kMaxLagWords) : 1;
+  const std::optional<double> catchup = numbers.size() > 2 ? PlainFraction(numbers[2], 1) : 0.0;
+  if (!k.has_value() || !stride.has_value() || !catchup.has_value()) return nullptr;
+  return std::make_unique<const WaitKPolicy>(*k, *stride, *catchup);
+}
+
+std::unique_ptr<const Policy> MakeAlignAtt(std::span<const std::string_view> numbers) {
+  if (numbers.size() != 1) return nullptr;
+  if (numbers[0] == "0") return std::make_unique<const AlignAttPolicy>(0);
+  const std::optional<int64_t> last_words = PlainNumber(numbers[0], 1, kMaxLagWords);
+  return last_words.has_value() ? std::make_unique<const AlignAttPolicy>(*last_words) : nullptr;
 }
 
 std::unique_ptr<const Policy> MakeAdaptive(std::span<const std::string_view> numbers) {
   if (numbers.size() != 1 && numbers.size() != 3) return nullptr;
-  const std::optional<double> delta = PlainFraction(numbers[0]);
+  const std::optional<double> delta = PlainFraction(numbers[0], kMaxThreshold);
   std::optional<int64_t> least = kDefaultMinLag, most = kDefaultMaxLag;
   if (numbers.size() == 3) {
     least = PlainNumber(numbers[1], 1, kMaxLagWords);
@@ -101,11 +113,21 @@ size_t CommonPrefix(std::span<const Draft> drafts) {
 size_t Policy::AcceptWords(const PolicyView&, std::span<const Draft>) const { return 0; }
 
 Decision WaitKPolicy::Decide(const PolicyView& view) const {
-  return view.ended || view.visible_units >= k_ + view.next_word - 1 ? Decision::kWrite
-                                                                     : Decision::kRead;
+  // Catch-ups such as 0.29 have no exact value; a hair more keeps whole products whole.
+  constexpr double kRounding = 1e-6;
+  const int64_t first_of_group = (view.next_word - 1) / stride_ * stride_ + 1;
+  const auto saved =
+      static_cast<int64_t>(std::floor(catchup_ * static_cast<double>(first_of_group) + kRounding));
+  const int64_t needed = std::max<int64_t>(1, k_ + first_of_group - 1 - saved);
+  return view.ended || view.visible_units >= needed ? Decision::kWrite : Decision::kRead;
 }
 
-std::string WaitKPolicy::name() const { return absl::StrCat("wait-k:", k_); }
+std::string WaitKPolicy::name() const {
+  std::string name = absl::StrCat("wait-k:", k_);
+  if (stride_ > 1 || catchup_ > 0) absl::StrAppend(&name, ":", stride_);
+  if (catchup_ > 0) absl::StrAppend(&name, ":", catchup_);
+  return name;
+}
 
 Decision SentencePolicy::Decide(const PolicyView& view) const {
   return view.ended ? Decision::kWrite : Decision::kRead;
@@ -153,8 +175,41 @@ std::string LocalAgreementPolicy::name() const {
   return absl::StrCat("local-agreement:", hypotheses_, ":", step_);
 }
 
+Decision AlignAttPolicy::Decide(const PolicyView& view) const {
+  if (view.ended) return Decision::kWrite;
+  // No word lies before the last ones, so nothing could stay.
+  return view.visible_units <= last_words_ ? Decision::kRead : Decision::kDraft;
+}
+
+bool AlignAttPolicy::KeepsToken(const PolicyView& view, int64_t attended) const {
+  return view.ended || attended <= view.visible_units - last_words_;
+}
+
+size_t AlignAttPolicy::AcceptWords(const PolicyView&, std::span<const Draft> drafts) const {
+  return drafts.back().word_ends.size();
+}
+
+std::string AlignAttPolicy::name() const { return absl::StrCat("align-att:", last_words_); }
+
+int64_t MostAttendedWord(std::span<const float> attention, std::span<const int32_t> word_ends) {
+  const auto words = static_cast<int64_t>(word_ends.size()) - 1;
+  int64_t most_attended = words;
+  float most = 0;
+  for (int64_t w = 1; w <= words; ++w) {
+    float sum = 0;
+    for (int32_t t = word_ends[w - 1]; t < word_ends[w]; ++t) sum += attention[t];
+    if (sum > most) {
+      most = sum;
+      most_attended = w;
+    }
+  }
+  return most_attended;
+}
+
 std::string_view KnownPolicies() {
-  return "sentence, wait-k:K with K in 1..64, adaptive:DELTA or adaptive:DELTA:MIN:MAX with a "
+  return "sentence, wait-k:K or wait-k:K:STRIDE or wait-k:K:STRIDE:CATCHUP with K and STRIDE in "
+         "1..64 and CATCHUP in 0..1, align-att:F with F in 0..64, adaptive:DELTA or "
+         "adaptive:DELTA:MIN:MAX with a "
          "threshold DELTA (0.5 is a good begin) and lags MIN <= MAX in 1..64, local-agreement:N or "
          "local-agreement:N:STEP with N in 2..8 and STEP in 1..64";
 }
@@ -169,6 +224,8 @@ absl::StatusOr<std::unique_ptr<const Policy>> ParsePolicy(std::string_view text)
     policy = MakeWaitK(numbers);
   } else if (fields[0] == "adaptive") {
     policy = MakeAdaptive(numbers);
+  } else if (fields[0] == "align-att") {
+    policy = MakeAlignAtt(numbers);
   } else if (fields[0] == "local-agreement") {
     policy = MakeLocalAgreement(numbers);
   }

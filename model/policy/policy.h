@@ -57,6 +57,11 @@ class Policy {
   virtual Decision Decide(const PolicyView& view) const = 0;
   // For policies that answer kDraft.
   virtual DraftRule draft_rule() const { return {}; }
+  // Does KeepsToken() look at the attention? The rows are then to report it.
+  virtual bool needs_attention() const { return false; }
+  // May the next token of a draft stay, whose row attended most to source word `attended`, 1 to c?
+  // When not, it is dropped with the rest of the draft.
+  virtual bool KeepsToken(const PolicyView&, int64_t /*attended*/) const { return true; }
   // How many words of the newest draft, which is the last one, are final. `view` is that of its
   // beginning; every draft begins behind the same committed text, at rising visibility.
   virtual size_t AcceptWords(const PolicyView& view, std::span<const Draft> drafts) const;
@@ -65,16 +70,21 @@ class Policy {
 };
 
 // Wait-k (Ma et al. 2019): word j is written once min(k + j - 1, W) source words are visible, in
-// terms of our unit clock c >= k + j - 1 or ended.
+// terms of our unit clock c >= k + j - 1 or ended. Two options for other ratios of length:
+//   stride s (wait-k-stride-n, Zeng et al. 2021): target words are written in groups of s, all of
+//     them once the first one may be; s source words are read between two groups.
+//   catch-up r (Ma et al. 2019): for every 1/r target words one source word less is read, so that
+//     word j waits for k + j - 1 - floor(r j) words, and for one at the least.
 class WaitKPolicy final : public Policy {
  public:
-  explicit WaitKPolicy(int64_t k) : k_(k) {}
+  explicit WaitKPolicy(int64_t k, int64_t stride = 1, double catchup = 0)
+      : k_(k), stride_(stride), catchup_(catchup) {}
   Decision Decide(const PolicyView& view) const override;
   std::string name() const override;
-  int64_t k() const { return k_; }
 
  private:
-  const int64_t k_;
+  const int64_t k_, stride_;
+  const double catchup_;
 };
 
 // Writes when the whole segment has been read: the offline reference for quality.
@@ -115,6 +125,31 @@ class LocalAgreementPolicy final : public Policy {
  private:
   const int64_t hypotheses_, step_;
 };
+
+// AlignAtt (Papi et al. 2023): writes while the model attends to source words that are not among
+// the last `last_words` visible ones. Word by word at one visibility; a token whose row attends to
+// a word beyond is dropped with the begun word, and more is read. With 0 it never stops, with W or
+// more it is `sentence`.
+class AlignAttPolicy final : public Policy {
+ public:
+  explicit AlignAttPolicy(int64_t last_words) : last_words_(last_words) {}
+  Decision Decide(const PolicyView& view) const override;
+  DraftRule draft_rule() const override { return {.max_words = 1}; }
+  bool needs_attention() const override { return true; }
+  bool KeepsToken(const PolicyView& view, int64_t attended) const override;
+  size_t AcceptWords(const PolicyView& view, std::span<const Draft> drafts) const override;
+  std::string name() const override;
+
+ private:
+  const int64_t last_words_;
+};
+
+// The source word, from 1, that got most of the attention of a row; the first of equals.
+//   attention: of the visible source tokens, [E(c)].
+//   word_ends: E(0) = 0, E(1) .. E(c), [c + 1], c >= 1.
+// A row without attention, all of whose heads were skipped, counts as looking at word c: there is
+// no reason to write.
+int64_t MostAttendedWord(std::span<const float> attention, std::span<const int32_t> word_ends);
 
 // What ParsePolicy() understands, for help texts and errors.
 std::string_view KnownPolicies();

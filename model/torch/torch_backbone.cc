@@ -26,6 +26,7 @@ struct AttentionPlan {
   torch::Tensor query_rows;   // int64 [streams * max_rows]; padding repeats row 0
   torch::Tensor hidden_keys;  // bool [streams, 1, 1, max_rows, max_keys]; true: not seen
   torch::Tensor row_places;   // int64 [rows]: stream * max_rows + place, to read results back
+  std::vector<AttentionHead> heads;  // whose weights are wanted; empty when no row asks
 };
 
 class TorchBackbone final : public CachedBackbone {
@@ -84,6 +85,7 @@ class TorchBackbone final : public CachedBackbone {
   }
 
   absl::Status Forward(const StepBatch& batch, StepOutput* output) override {
+    DRAGOMAN_RETURN_IF_ERROR(CheckAttention(batch, config_));
     DRAGOMAN_RETURN_IF_ERROR(cache_.Append(batch, &placements_));
     const absl::Status status =
         GuardTorch("torch backbone", [&] { return ForwardPlaced(batch, output); });
@@ -124,7 +126,10 @@ class TorchBackbone final : public CachedBackbone {
       positions.data_ptr<int64_t>()[i] = batch.rows[i].position;
       if (batch.rows[i].want_logits) wanted.push_back(i);
     }
-    const AttentionPlan plan = PlanAttention(batch);
+    output->ReserveAttention(batch);
+    AttentionPlan plan = PlanAttention(batch);
+    if (!output->attention.empty()) plan.heads = batch.attention_heads;
+    torch::Tensor watched;  // mean weights of the heads, [streams, max_rows, max_keys]
     const auto [cos, sin] = rotary_.Rows(positions.to(device_));
     const int64_t heads = config_.num_heads, kv_heads = config_.num_kv_heads;
     std::vector<torch::Tensor> gates;  // of each layer, [rows, 2]
@@ -133,10 +138,12 @@ class TorchBackbone final : public CachedBackbone {
         config_, weights_, tokens.to(device_),
         [&, cos = cos, sin = sin](int64_t layer, const torch::Tensor& qkv) {
           const torch::Tensor qk = ApplyRotary(qkv.narrow(1, 0, heads + kv_heads), cos, sin);
+          const torch::Tensor gate = gates.empty() ? torch::Tensor() : gates.back().select(1, 0);
           return Attend(plan, layer, qk.narrow(1, 0, heads), qk.narrow(1, heads, kv_heads),
-                        qkv.narrow(1, heads + kv_heads, kv_heads));
+                        qkv.narrow(1, heads + kv_heads, kv_heads), gate, &watched);
         },
         options);
+    if (watched.defined()) WriteAttention(batch, plan, watched, output);
     WriteGates(gates, rows, output);
     CountPaths(options.gather_rows, rows, output);
     output->weight_bytes = weight_bytes();
@@ -299,8 +306,50 @@ class TorchBackbone final : public CachedBackbone {
     return plan;
   }
 
+  // Adds the share of a layer's wanted heads to `watched`. weights: [streams, kv_heads,
+  // group * max_rows, max_keys]; gate: [rows], 0 for rows that skip the layer's attention, or
+  // undefined.
+  void Watch(const AttentionPlan& plan, int64_t layer, const torch::Tensor& weights,
+             const torch::Tensor& gate, torch::Tensor* watched) const {
+    const int64_t group = config_.num_heads / config_.num_kv_heads;
+    for (const AttentionHead& head : plan.heads) {
+      if (head.layer != layer) continue;
+      torch::Tensor share = weights.select(1, head.head / group)
+                                .view({plan.streams, group, plan.max_rows, plan.max_keys})
+                                .select(1, head.head % group)
+                                .to(torch::kFloat32) /
+                            static_cast<double>(plan.heads.size());
+      if (gate.defined()) {
+        share = share * gate.index_select(0, plan.query_rows)
+                            .view({plan.streams, plan.max_rows, 1})
+                            .gt(0)
+                            .to(torch::kFloat32);
+      }
+      *watched = watched->defined() ? *watched + share : share;
+    }
+  }
+
+  // The source of a stream lies first among its keys, behind the prompt.
+  void WriteAttention(const StepBatch& batch, const AttentionPlan& plan,
+                      const torch::Tensor& watched, StepOutput* output) const {
+    const torch::Tensor rows = watched.view({plan.streams * plan.max_rows, plan.max_keys})
+                                   .index_select(0, plan.row_places)
+                                   .to(torch::kCPU)
+                                   .contiguous();
+    for (size_t r = 0; r < batch.rows.size(); ++r) {
+      const int32_t seen = batch.rows[r].src_vis;
+      if (!batch.rows[r].want_attention || seen == 0) continue;
+      const int32_t prompt = placements_[r].keys.spans[0].end - seen;
+      const float* const from =
+          rows.data_ptr<float>() + static_cast<int64_t>(r) * plan.max_keys + prompt;
+      std::copy(from, from + seen,
+                output->attention.begin() + static_cast<int64_t>(output->attention_begin[r]));
+    }
+  }
+
   torch::Tensor Attend(const AttentionPlan& plan, int64_t layer, const torch::Tensor& q,
-                       const torch::Tensor& k, const torch::Tensor& v) {
+                       const torch::Tensor& k, const torch::Tensor& v, const torch::Tensor& gate,
+                       torch::Tensor* watched) {
     keys_[layer].index_copy_(0, plan.write_slots, k);
     values_[layer].index_copy_(0, plan.write_slots, v);
     const int64_t kv_heads = config_.num_kv_heads, group = config_.num_heads / kv_heads;
@@ -326,6 +375,7 @@ class TorchBackbone final : public CachedBackbone {
             .masked_fill(plan.hidden_keys, -std::numeric_limits<double>::infinity());
     const torch::Tensor weights =
         torch::softmax(scores, -1).view({streams, kv_heads, group * plan.max_rows, plan.max_keys});
+    Watch(plan, layer, weights, gate, watched);
     return torch::matmul(weights, gather(values_[layer]))
         .view({streams, kv_heads, group, plan.max_rows, head_dim})
         .permute({0, 3, 1, 2, 4})

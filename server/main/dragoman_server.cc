@@ -204,6 +204,7 @@ absl::Status DragomanServer::LoadModel(const ModelLoader& loader) {
   const std::string backbone = parts.backbone->description();
   model::EngineOptions engine_options;
   engine_options.max_sequences = options_.config.slots;
+  engine_options.attention_heads = parts.model.attention_heads;
   engine_options.max_pending_words =
       std::max(options_.config.inbox_bytes, options_.config.max_unary_bytes) + kPendingMarks;
   model::TokenTraits traits =

@@ -49,6 +49,22 @@ absl::Status UseRouter(const ServerConfig& config, const model::ModelPackage& pa
   return absl::OkStatus();
 }
 
+// The default policy, and what AlignAtt needs of the package.
+absl::Status UsePolicies(const model::ModelPackage& package, ServedModel* served) {
+  served->default_policy = package.manifest().default_policy;
+  if (package.align_att().has_value()) {
+    served->attention_heads = package.align_att()->heads;
+    served->align_att_words = static_cast<uint32_t>(package.align_att()->words);
+  }
+  DRAGOMAN_ASSIGN_OR_RETURN(const std::unique_ptr<const model::Policy> policy,
+                            model::ParsePolicy(served->default_policy));
+  if (!policy->needs_attention() || !served->attention_heads.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("default_policy ", served->default_policy,
+                   " needs attention heads, and the package has no policy.json; "
+                   "dragoman-model calibrate-heads makes one"));
+}
+
 absl::StatusOr<ModelParts> Load(const ServerConfig& config) {
   DRAGOMAN_ASSIGN_OR_RETURN(std::shared_ptr<model::ModelPackage> package,
                             model::ModelPackage::Load(config.model));
@@ -57,16 +73,14 @@ absl::StatusOr<ModelParts> Load(const ServerConfig& config) {
   DRAGOMAN_RETURN_IF_ERROR(
       model::CheckVocabularySize(static_cast<size_t>(tokenizer->vocab_size()), package->config()));
   const model::PackageManifest& manifest = package->manifest();
-  DRAGOMAN_RETURN_IF_ERROR(model::ParsePolicy(manifest.default_policy).status());
-
   ModelParts parts;
+  DRAGOMAN_RETURN_IF_ERROR(UsePolicies(*package, &parts.model));
   parts.end_of_target = manifest.end_of_target;
   parts.model.name = manifest.name;
   parts.model.digest = package->weights_digest();
   parts.model.description = manifest.description;
   parts.model.license = manifest.license;
   parts.model.source_language = manifest.source_language;
-  parts.model.default_policy = manifest.default_policy;
   parts.model.max_positions = package->config().max_positions;
   parts.model.is_default = true;
   parts.model.tokenizer = std::move(tokenizer);

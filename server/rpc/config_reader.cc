@@ -129,6 +129,15 @@ std::optional<std::string> ComputeField(const v1::ComputeOptions& compute) {
   return std::nullopt;
 }
 
+// Attention-guided writing needs heads that the model package names.
+MaybeError CheckAlignAtt(const v1::StreamConfig& message, const ServedModel& model) {
+  if (!message.has_align_att() || !model.attention_heads.empty()) return std::nullopt;
+  ServerError error = Unsupported("align_att", model.name);
+  error.message +=
+      ": the package of the model has no policy.json; dragoman-model calibrate-heads makes one";
+  return error;
+}
+
 // The skip dial needs a router.
 bool ThetaUnsupported(const v1::ComputeOptions& compute, const ServedModel& model) {
   return compute.theta() != 0 && !model.router.has_value();
@@ -185,11 +194,14 @@ MaybeError CheckValues(const v1::StreamConfig& message, const RpcLimits& limits)
   switch (message.policy_case()) {
     case v1::StreamConfig::kWaitK:
       if (auto error = CheckNumber("wait_k.k", message.wait_k().k(), 1, 64)) return error;
+      if (auto error = CheckNumber("wait_k.stride", message.wait_k().stride(), 0, 64)) return error;
       return CheckNumber("wait_k.catchup", message.wait_k().catchup(), 0, 1);
     case v1::StreamConfig::kAdaptive:
       return CheckAdaptive(message.adaptive());
     case v1::StreamConfig::kLocalAgreement:
       return CheckLocalAgreement(message.local_agreement());
+    case v1::StreamConfig::kAlignAtt:
+      return CheckNumber("align_att.frames", message.align_att().frames(), 0, 64);
     default:
       return std::nullopt;
   }
@@ -200,16 +212,6 @@ std::optional<std::string> UnsupportedField(const v1::StreamConfig& message) {
   if (message.has_audio_input()) return "audio_input";
   if (message.source_language() == "auto") return "source_language";
   if (message.target_languages_size() != 1) return "target_languages";
-  switch (message.policy_case()) {
-    case v1::StreamConfig::kAlignAtt:
-      return "align_att";
-    case v1::StreamConfig::kWaitK:
-      if (message.wait_k().stride() > 1) return "wait_k.stride";
-      if (message.wait_k().catchup() != 0) return "wait_k.catchup";
-      break;
-    default:
-      break;
-  }
   if (message.max_lag_ms() != 0) return "max_lag_ms";
   if (message.output().transcript()) return "output.transcript";
   if (message.output().speech_activity()) return "output.speech_activity";
@@ -252,6 +254,7 @@ std::variant<CheckedConfig, ServerError> ReadStreamConfig(const v1::StreamConfig
     return *std::move(error);
   }
   if (auto field = UnsupportedField(message)) return Unsupported(*field, checked.model->name);
+  if (auto error = CheckAlignAtt(message, *checked.model)) return *std::move(error);
   if (ThetaUnsupported(message.compute(), *checked.model)) {
     return Unsupported("compute.theta", checked.model->name);
   }
@@ -264,7 +267,8 @@ std::variant<CheckedConfig, ServerError> ReadStreamConfig(const v1::StreamConfig
   config->source_language = message.source_language();
   config->target_language = target;
   config->newline_is_boundary = message.text_input().newline_is_boundary();
-  config->policy = ReadPolicy(message).value_or(checked.model->default_policy);
+  config->policy =
+      ReadPolicy(message, checked.model->align_att_words).value_or(checked.model->default_policy);
   config->max_lag_words = message.max_lag_words();
   config->client_segments = message.segment_mode() == v1::SEGMENT_CLIENT;
   const v1::OutputOptions& output = message.output();

@@ -112,10 +112,12 @@ class InterpreterService final : public RawService {
       info.mutable_ref()->set_digest(model->digest);
       info.set_description(model->description);
       info.set_license(model->license);
-      for (const char* feature : {"text", "wait_k", "sentence", "adaptive", "local_agreement",
-                                  "max_lag_words", "word_stamps", "unstable_tail"}) {
+      for (const char* feature :
+           {"text", "wait_k", "wait_k.stride", "wait_k.catchup", "sentence", "adaptive",
+            "local_agreement", "max_lag_words", "word_stamps", "unstable_tail"}) {
         info.add_features(feature);
       }
+      if (!model->attention_heads.empty()) info.add_features("align_att");
       if (model->router.has_value()) info.add_features("theta");
       info.set_max_targets(1);
       info.set_max_source_tokens(static_cast<uint32_t>(model->max_positions));

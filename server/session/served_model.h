@@ -34,6 +34,8 @@ struct ServedModel {
   std::string source_language;
   std::map<std::string, model::StreamLayout> layouts;  // by target language
   std::string default_policy = "wait-k:3";
+  std::vector<model::AttentionHead> attention_heads;  // empty: no stream can ask for AlignAtt
+  uint32_t align_att_words = 0;                       // of AlignAtt, for clients that name none
   int64_t parameters = 0;
   int64_t num_layers = 0;
   int64_t max_positions = 0;

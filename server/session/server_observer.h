@@ -41,7 +41,7 @@ struct SessionSummary {
 // Which label a text session has in the families.
 struct SessionLabels {
   std::string model;
-  std::string policy;  // "wait_k", "sentence", "adaptive" or "local_agreement"
+  std::string policy;  // "wait_k", "sentence", "adaptive", "local_agreement" or "align_att"
   std::string client;  // name of the credential, empty without one
 };
 

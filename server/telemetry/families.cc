@@ -163,7 +163,7 @@ void Telemetry::Families::OpenModel(const std::string& model) {
         FinalReason::kSessionEnd}) {
     segments.Add({{"model", model}, {"reason", FinalReasonName(reason)}});
   }
-  for (const char* policy : {"wait_k", "sentence", "adaptive", "local_agreement"}) {
+  for (const char* policy : {"wait_k", "sentence", "adaptive", "local_agreement", "align_att"}) {
     const prometheus::Labels with_policy{{"model", model}, {"policy", policy}};
     const prometheus::Labels with_input{{"model", model}, {"policy", policy}, {"input", "text"}};
     first_write_seconds.Add(with_input, Seconds());

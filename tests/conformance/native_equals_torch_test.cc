@@ -89,5 +89,66 @@ TEST(NativeEqualsTorchTest, TenThousandRandomSchedulesGiveTheSameTokens) {
   EXPECT_LT(close, tokens / 1000);
 }
 
+// Attention of every target row of a case, in one step; with `routed` rows may skip modules.
+std::vector<Attention> AttentionOf(Backbone* backbone, const GroupCase& one, bool routed) {
+  StreamDriver stream(backbone, one.prompt, one.phi);
+  stream.AskForAttention(
+      {{.layer = 0, .head = 1}, {.layer = 1, .head = 0}, {.layer = 1, .head = 3}});
+  if (routed) stream.Route(0, /*header=*/1);
+  StepBatch batch;
+  stream.AddSource(one.source_side, &batch);
+  for (size_t i = 0; i < one.target_side.size(); ++i) {
+    stream.AddTarget(one.target_side[i], one.src_vis[i], &batch);
+  }
+  stream.Run(batch);
+  return stream.attention();
+}
+
+TEST(NativeEqualsTorchTest, AttentionToTheSourceIsTheSameAlsoWhereRowsSkipIt) {
+  constexpr Architecture kAll[] = {Architecture::kLlama, Architecture::kQwen2, Architecture::kQwen3,
+                                   Architecture::kPhi3};
+  int64_t weights = 0, skipped = 0;
+  for (int m = 0; m < 8; ++m) {
+    const bool routed = m >= 4;
+    const TestFolder folder;
+    ASSERT_TRUE(
+        MakeTinyPackage(folder.path(), {.architecture = kAll[m % 4], .seed = uint64_t(200 + m)})
+            .ok());
+    const auto package = ModelPackage::Load(folder.path());
+    ASSERT_TRUE(package.ok()) << package.status();
+    BackendOptions options;
+    options.num_threads = 1;
+    options.max_pages = 64;
+    if (routed) {
+      RandomGates gates;
+      gates.attention_rate = {0.5, 0.5};
+      gates.exempt.assign(2, 0);
+      options.gates = std::make_shared<const GateRule>(gates);
+    }
+    const auto native = CreateNativeBackbone(**package, options);
+    const auto torch = CreateTorchBackbone(**package, options);
+    ASSERT_TRUE(native.ok()) << native.status();
+    ASSERT_TRUE(torch.ok()) << torch.status();
+    for (int c = 0; c < 20; ++c) {
+      RandomStream random(7, "attention", static_cast<uint64_t>(m), static_cast<uint64_t>(c));
+      const GroupCase one =
+          MakeCase(RandomShape(&random), (*package)->config().vocab_size, &random);
+      const std::vector<Attention> got = AttentionOf(native->get(), one, routed);
+      const std::vector<Attention> wanted = AttentionOf(torch->get(), one, routed);
+      ASSERT_EQ(got.size(), wanted.size());
+      for (size_t r = 0; r < got.size(); ++r) {
+        ASSERT_EQ(got[r].size(), wanted[r].size());
+        for (size_t k = 0; k < got[r].size(); ++k) {
+          EXPECT_NEAR(got[r][k], wanted[r][k], 1e-5f) << "model " << m << " case " << c;
+          ++weights;
+          skipped += got[r][k] == 0.0f;
+        }
+      }
+    }
+  }
+  EXPECT_GT(weights, 5000);
+  EXPECT_GT(skipped, 100);
+}
+
 }  // namespace
 }  // namespace dragoman::model

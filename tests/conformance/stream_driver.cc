@@ -50,6 +50,8 @@ void StreamDriver::AddTarget(TokenId token, int32_t src_vis, StepBatch* batch) {
   row.position = phi_ + static_cast<int32_t>(target_.size());
   row.src_vis = src_vis;
   row.want_logits = true;
+  row.want_attention = !heads_.empty();
+  if (row.want_attention) batch->attention_heads = heads_;
   row.group = GroupOf(Side::kTarget, static_cast<int32_t>(target_.size()));
   row.skip_offset = skip_offset_;
   batch->rows.push_back(row);
@@ -68,12 +70,15 @@ void StreamDriver::TakeLogits(const StepBatch& batch, const StepOutput& output) 
     }
   }
   size_t index = 0;
-  for (const StepRow& row : batch.rows) {
+  for (size_t r = 0; r < batch.rows.size(); ++r) {
+    const StepRow& row = batch.rows[r];
     if (!row.want_logits) continue;
     ASSERT_LT(index, output.num_rows());
     const float* logits = output.row(index++);
     if (row.stream == id_ && row.side == Side::kTarget) {
       logits_.emplace_back(logits, logits + output.vocab_size);
+      const std::span<const float> attention = output.attention_of(r);
+      attention_.emplace_back(attention.begin(), attention.end());
     }
   }
   ASSERT_EQ(index, output.num_rows());
@@ -109,6 +114,7 @@ void StreamDriver::Truncate(Side side, int32_t length) {
     target_.resize(length);
     visible_.resize(length);
     logits_.resize(length);
+    attention_.resize(length);
   }
 }
 
@@ -119,6 +125,7 @@ void StreamDriver::Rollback(const CacheMark& mark) {
   target_.resize(mark.target_side);
   visible_.resize(mark.target_side);
   logits_.resize(mark.target_side);
+  attention_.resize(mark.target_side);
 }
 
 std::vector<float> StreamDriver::ReadRow(Side side, int32_t row) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "model/api/backbone.h"
@@ -9,7 +10,8 @@
 
 namespace dragoman::model {
 
-using Logits = std::vector<float>;  // [vocab]
+using Logits = std::vector<float>;     // [vocab]
+using Attention = std::vector<float>;  // [src_vis]
 
 class StreamDriver {
  public:
@@ -23,6 +25,10 @@ class StreamDriver {
   // or, with `force_none`, all. Before: every row is forced.
   void Route(float skip_offset, int32_t header, bool force_none = false);
 
+  // Target rows from now on report their attention by these heads; all streams of a step must name
+  // the same ones.
+  void AskForAttention(std::vector<AttentionHead> heads) { heads_ = std::move(heads); }
+
   StreamId id() const { return id_; }
   int32_t prompt() const { return prompt_; }
   const std::vector<TokenId>& source() const { return source_; }
@@ -30,6 +36,9 @@ class StreamDriver {
   const std::vector<int32_t>& visible() const { return visible_; }
   // Of every target row fed with want_logits, as it came back; empty for other rows.
   const std::vector<Logits>& logits() const { return logits_; }
+
+  // Of the same rows, by the heads of AskForAttention(); empty rows before it.
+  const std::vector<Attention>& attention() const { return attention_; }
 
   // Gate bytes of the rows fed after Route(), source rows and target rows, [rows, layers].
   const std::vector<uint8_t>& gates(Side side) const { return gates_[static_cast<size_t>(side)]; }
@@ -61,6 +70,8 @@ class StreamDriver {
   RowGroup GroupOf(Side side, int32_t index) const;
 
   std::vector<Logits> logits_;
+  std::vector<AttentionHead> heads_;
+  std::vector<Attention> attention_;
   std::vector<uint8_t> gates_[2];
   bool routed_ = false, force_none_ = false;
   float skip_offset_ = 0;

@@ -38,6 +38,7 @@ TestModelFactory TinyEngineModels(CreateBackbone create, int threads) {
     options.max_positions = 512;
     TestModel model;
     model.traits = TinyTraits(options.vocab_size);
+    model.attention_heads = {{.layer = 0, .head = 1}, {.layer = 1, .head = 2}};
     model.layout.prompt = {kTinyBegin, kTinyToGerman, kTinySource};
     model.layout.source_end = {kTinySourceEnd};
     model.layout.target_header = {kTinyTarget};

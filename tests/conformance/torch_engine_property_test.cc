@@ -29,6 +29,14 @@ TEST(TorchEnginePropertyTest, P4_P9_LocalAgreementEqualsPlainRedrafting) {
   EXPECT_GT(CheckLocalAgreement(Models(), kCases), 0);
 }
 
+TEST(TorchEnginePropertyTest, AlignAttEqualsItsPlainLoop) {
+  const AlignAttCounts counts = CheckAlignAtt(Models(), kCases);
+  EXPECT_GT(counts.stops, kCases / 4);
+  EXPECT_GT(counts.early_words, kCases / 4);
+}
+
+TEST(TorchEnginePropertyTest, P5_AlignAttAtItsBounds) { CheckAlignAttBounds(Models(), kCases); }
+
 TEST(TorchEnginePropertyTest, P6_AnEndBeforeTheEndOfSourceIsARead) {
   EXPECT_GT(CheckEarlyEndIsARead(Models(), kCases), 0);
 }

@@ -1,8 +1,10 @@
-// The check of a stream's config: what is accepted is accepted again as it took effect, and what is
-// refused carries nothing that a client may have put into the wrong field.
+// The check of a stream's config: what is accepted names a policy of the engine and is accepted
+// again as it took effect, and what is refused carries nothing that a client may have put into the
+// wrong field.
 #include <memory>
 
 #include "base/check.h"
+#include "model/policy/policy.h"
 #include "proto/dragoman/v1/interpreter.pb.h"
 #include "server/rpc/config_reader.h"
 #include "server/rpc/event_conversion.h"
@@ -19,6 +21,8 @@ const ModelCatalog& Catalog() {
     model->source_language = "en";
     model->is_default = true;
     model->max_positions = 192;
+    model->attention_heads = {{.layer = 0, .head = 0}};
+    model->align_att_words = 2;
     model->layouts["de"] = {};
     model->layouts["fr"] = {};
     auto* const made = new ModelCatalog;
@@ -47,8 +51,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (const auto* error = std::get_if<ServerError>(&checked)) {
       CheckRefusal(*error);
     } else {
-      const dragoman::v1::StreamConfig effective =
-          ToMessage(*std::get<CheckedConfig>(checked).config);
+      const SessionConfig& accepted = *std::get<CheckedConfig>(checked).config;
+      DRAGOMAN_CHECK(dragoman::model::ParsePolicy(accepted.policy).ok());
+      const dragoman::v1::StreamConfig effective = ToMessage(accepted);
       const auto again = ReadStreamConfig(effective, Catalog(), limits);
       DRAGOMAN_CHECK(std::holds_alternative<CheckedConfig>(again));
       DRAGOMAN_CHECK(ToMessage(*std::get<CheckedConfig>(again).config).SerializeAsString() ==

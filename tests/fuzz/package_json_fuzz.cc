@@ -1,7 +1,9 @@
-// config.json and dragoman.json of a model package: what is accepted is within the stated bounds.
+// config.json, dragoman.json and policy.json of a model package: what is accepted is within the
+// stated bounds.
 #include "base/check.h"
 #include "model/package/config_json.h"
 #include "model/package/manifest.h"
+#include "model/package/policy_file.h"
 #include "tests/fuzz/fuzz_input.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -16,6 +18,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (manifest.ok()) {
     DRAGOMAN_CHECK(!manifest->name.empty());
     DRAGOMAN_CHECK(!manifest->target_languages.empty());
+  }
+  dragoman::model::ModelConfig shape;
+  shape.num_layers = 2;
+  shape.num_heads = 4;
+  const auto settings = dragoman::model::ParsePolicyFile(text, shape);
+  if (settings.ok()) {
+    DRAGOMAN_CHECK(settings->words >= 1 && settings->words <= 64);
+    DRAGOMAN_CHECK(!settings->heads.empty());
+    DRAGOMAN_CHECK(
+        dragoman::model::CheckAttention({.attention_heads = settings->heads}, shape).ok());
   }
   return 0;
 }

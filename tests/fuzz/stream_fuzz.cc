@@ -54,9 +54,12 @@ struct World {
     served->name = "m";
     served->source_language = "en";
     served->is_default = true;
+    served->attention_heads = {{.layer = 0, .head = 0}};
+    served->align_att_words = 2;
     served->max_positions = kPositions;
     model::EngineOptions options;
     options.max_sequences = 1;
+    options.attention_heads = served->attention_heads;
     options.max_pending_words = 70000;
     auto made =
         model::Engine::Create(options, std::make_unique<model::HashBackbone>(std::move(hash)),

@@ -16,7 +16,7 @@ namespace {
 constexpr size_t kThreads = 16;
 
 std::string RandomPolicy(RandomStream* random) {
-  switch (random->NextBelow(8)) {
+  switch (random->NextBelow(10)) {
     case 0:
     case 1:
       return "sentence";
@@ -25,6 +25,11 @@ std::string RandomPolicy(RandomStream* random) {
                           ":", 3 + random->NextBelow(4));
     case 3:
       return absl::StrCat("local-agreement:2:", 1 + random->NextBelow(2));
+    case 4:
+      return absl::StrCat("align-att:", 1 + random->NextBelow(4));
+    case 5:
+      return absl::StrCat("wait-k:", 1 + random->NextBelow(4), ":", 1 + random->NextBelow(3), ":0.",
+                          random->NextBelow(6));
     default:
       return absl::StrCat("wait-k:", 1 + random->NextBelow(8));
   }

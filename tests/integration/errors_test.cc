@@ -139,6 +139,11 @@ TEST_F(ErrorsTest, V3_ValuesOutOfRange) {
         c->mutable_wait_k()->set_k(3);
         c->mutable_wait_k()->set_catchup(1.5f);
       },
+      [](auto* c) {
+        c->mutable_wait_k()->set_k(3);
+        c->mutable_wait_k()->set_stride(65);
+      },
+      [](auto* c) { c->mutable_align_att()->set_frames(65); },
       [](auto* c) { c->mutable_compute()->set_theta(-0.1f); },
       [](auto* c) { c->mutable_compute()->set_theta(std::nanf("")); },
       [](auto* c) { c->mutable_adaptive()->set_threshold(2); },
@@ -285,17 +290,18 @@ TEST_F(ErrorsTest, V8_EffectiveHoldsEveryFieldAndEachSetValueIsEqualOrRefusedByN
          c->mutable_wait_k()->set_k(7);
          c->mutable_wait_k()->set_stride(2);
        },
-       false},
+       true},
       {"wait_k.catchup",
        [](auto* c) {
          c->mutable_wait_k()->set_k(7);
          c->mutable_wait_k()->set_catchup(0.5);
        },
-       false},
+       true},
       {"sentence", [](auto* c) { c->mutable_sentence(); }, true},
       {"adaptive", [](auto* c) { c->mutable_adaptive()->set_min_words(2); }, true},
       {"local_agreement", [](auto* c) { c->mutable_local_agreement()->set_step_words(2); }, true},
-      {"align_att", [](auto* c) { c->mutable_align_att(); }, false},
+      {"align_att", [](auto* c) { c->mutable_align_att(); }, true},
+      {"align_att.frames", [](auto* c) { c->mutable_align_att()->set_frames(5); }, true},
       {"segment_mode", [](auto* c) { c->set_segment_mode(v1::SEGMENT_CLIENT); }, true},
       {"max_lag_ms", [](auto* c) { c->set_max_lag_ms(100); }, false},
       {"max_lag_words", [](auto* c) { c->set_max_lag_words(4); }, true},
@@ -364,6 +370,51 @@ TEST_F(ErrorsTest, V8_EffectiveHoldsEveryFieldAndEachSetValueIsEqualOrRefusedByN
   const auto* descriptor = v1::StreamConfig::descriptor();
   for (int i = 0; i < descriptor->field_count(); ++i) {
     EXPECT_THAT(covered, Contains(descriptor->field(i)->name()));
+  }
+}
+
+TEST_F(ErrorsTest, AlignAttLeavesTheNumberOfWordsToTheModel) {
+  v1::StreamConfig config = MakeConfig();
+  config.mutable_align_att();
+
+  const SessionResult result = RunSession(stub_.get(), config, {TextRequest("A word. ")});
+
+  ASSERT_TRUE(result.status.ok()) << result.status.error_message();
+  EXPECT_EQ(result.effective().align_att().frames(), 2u);
+}
+
+TEST(AlignAttTest, AModelWithoutHeadsRefusesItByNameWithTheRemedyAndDoesNotOfferIt) {
+  TestServerOptions options;
+  options.attention_heads = false;
+  TestServer server(options);
+  const auto stub = server.NewStub();
+  v1::StreamConfig config = MakeConfig();
+  config.mutable_align_att()->set_frames(2);
+
+  const SessionResult result = RunSession(stub.get(), config, {TextRequest("A word. ")});
+
+  ExpectError(result.status, grpc::StatusCode::UNIMPLEMENTED, "OPTION_UNSUPPORTED",
+              {"field", "model"});
+  EXPECT_EQ(DetailsOf(result.status).metadata["field"], "align_att");
+  EXPECT_NE(result.status.error_message().find("calibrate-heads"), std::string::npos);
+  grpc::ClientContext context;
+  v1::ListModelsResponse models;
+  ASSERT_TRUE(stub->ListModels(&context, {}, &models).ok());
+  for (const std::string& feature : models.models(0).features()) EXPECT_NE(feature, "align_att");
+}
+
+// Numbers so small that they would be written with an exponent are rounded to nothing.
+TEST_F(ErrorsTest, TinyFractionsOfPoliciesAreServed) {
+  for (const bool wait_k : {false, true}) {
+    v1::StreamConfig config = MakeConfig();
+    if (wait_k) {
+      config.mutable_wait_k()->set_k(1);
+      config.mutable_wait_k()->set_catchup(1e-20f);
+    } else {
+      config.mutable_adaptive()->set_threshold(1e-20f);
+    }
+    const SessionResult result = RunSession(stub_.get(), config, {TextRequest("A word. ")});
+    EXPECT_TRUE(result.status.ok()) << result.status.error_message();
   }
 }
 

@@ -117,6 +117,10 @@ void TestServer::Load(const std::function<void()>& before) {
     parts.model.license = "Apache-2.0";
     parts.model.source_language = "en";
     parts.model.is_default = true;
+    if (options_.attention_heads) {
+      parts.model.attention_heads = {{.layer = 0, .head = 0}};
+      parts.model.align_att_words = 2;
+    }
     if (hash.skips_mlp) {
       parts.model.router = server::ServedRouter{"4567cdef", "0123abcd", "linear", {0.25, 0.4}};
     }

@@ -39,6 +39,7 @@ struct TestServerOptions {
   server::ServerConfig config;      // plain text, free ports
   model::HashBackboneOptions hash;  // traits, end and pages are filled in
   int32_t max_positions = 192;      // C of each side
+  bool attention_heads = true;      // false: the model has none, so AlignAtt is refused
   bool load = true;                 // false: the test calls Load()
   Clock* clock = nullptr;           // null: the system's
   std::function<void(int)> on_fatal = [](int) {};

@@ -107,6 +107,10 @@ HashBackbone::CachedRow HashBackbone::ComputeRow(const StepRow& row,
 
 std::optional<TokenId> HashBackbone::AskScript(const StepRow& row, const RowPlacement& placement) {
   if (!options_.script || row.side != Side::kTarget) return std::nullopt;
+  return options_.script(ViewOf(row, placement));
+}
+
+HashRowView HashBackbone::ViewOf(const StepRow& row, const RowPlacement& placement) {
   source_view_.clear();
   target_view_.clear();
   for (int i = 0; i < placement.keys.num_spans; ++i) {
@@ -116,7 +120,30 @@ std::optional<TokenId> HashBackbone::AskScript(const StepRow& row, const RowPlac
       view.push_back(RowAt(row.stream, span.side, key).token);
     }
   }
-  return options_.script({.source = source_view_, .target = target_view_});
+  return {.source = source_view_, .target = target_view_};
+}
+
+// Half of the weight goes to the prompt and the target, as in a transformer.
+void HashBackbone::FillAttention(const StepRow& row, const RowPlacement& placement,
+                                 std::span<float> weights) {
+  if (weights.empty()) return;
+  const uint64_t hash =
+      rows_[static_cast<size_t>(placement.page) * kPageRows + placement.slot].hash;
+  const int32_t prompt = placement.keys.spans[0].end - row.src_vis;
+  float total = 0;
+  for (size_t k = 0; k < weights.size(); ++k) {
+    const int32_t key = prompt + static_cast<int32_t>(k);
+    const uint64_t bits = MixBits(hash ^ RowAt(row.stream, Side::kSource, key).hash);
+    total += weights[k] = 0.01f + static_cast<float>(UnitOf(bits));
+  }
+  if (options_.attention_script) {
+    const std::optional<size_t> most = options_.attention_script(ViewOf(row, placement));
+    if (most.has_value()) {
+      weights[*most - static_cast<size_t>(prompt)] += 2 * total;
+      total *= 3;
+    }
+  }
+  for (float& weight : weights) weight /= 2 * total;
 }
 
 void HashBackbone::FillLogits(const StepRow& row, const RowPlacement& placement, float* logits) {
@@ -160,6 +187,7 @@ absl::Status HashBackbone::Forward(const StepBatch& batch, StepOutput* output) {
     failing_forwards_.fetch_sub(1);
     return absl::InternalError("forward made to fail");
   }
+  DRAGOMAN_RETURN_IF_ERROR(CheckAttention(batch, config_));
   DRAGOMAN_RETURN_IF_ERROR(cache_.Append(batch, &placements_));
   size_t wanted = 0;
   for (size_t i = 0; i < batch.rows.size(); ++i) {
@@ -189,6 +217,14 @@ absl::Status HashBackbone::Forward(const StepBatch& batch, StepOutput* output) {
       output->gates.insert(output->gates.end(), static_cast<size_t>(config_.num_layers),
                            row.group == RowGroup::kForced ? kRunBoth : kRunAttention);
     }
+  }
+  output->ReserveAttention(batch);
+  for (size_t i = 0; i < batch.rows.size(); ++i) {
+    if (!batch.rows[i].want_attention) continue;
+    const size_t begin = output->attention_begin[i];
+    FillAttention(
+        batch.rows[i], placements_[i],
+        std::span(output->attention).subspan(begin, output->attention_begin[i + 1] - begin));
   }
   output->vocab_size = config_.vocab_size;
   output->logits.resize(wanted * config_.vocab_size);

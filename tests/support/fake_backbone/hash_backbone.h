@@ -1,7 +1,8 @@
 // A backbone without a transformer: the logits of a row are a deterministic hash of its key set, so
 // that a wrong visibility, a missed truncation, a stale row or a wrong position changes the text.
 // It keeps the real book-keeping (KvCache) and validates like a real backbone. Every cached row
-// stores a hash of what the row itself saw, as keys and values of a deep transformer do.
+// stores a hash of what the row itself saw, as keys and values of a deep transformer do. Its one
+// head attends to the source by another hash of the same.
 //
 // One thread, like every backbone; FailNextForwards() may be called from any thread.
 #pragma once
@@ -28,6 +29,9 @@ struct HashRowView {
 };
 // The token that the row should predict, or nothing to leave it to the hash.
 using HashScript = std::function<std::optional<TokenId>(const HashRowView&)>;
+// The index in HashRowView::source that the row should attend to most, or nothing to leave it to
+// the hash.
+using HashAttentionScript = std::function<std::optional<size_t>(const HashRowView&)>;
 
 struct HashBackboneOptions {
   uint64_t seed = 1;
@@ -41,7 +45,8 @@ struct HashBackboneOptions {
   double end_probability = 0.1;
   double word_start_probability = 0.5;
   double suppressed_probability = 0.05;
-  HashScript script;  // overrides the hash of target rows
+  HashScript script;                     // overrides the hash of target rows
+  HashAttentionScript attention_script;  // overrides the hash of their attention
   // Rows with this token in their key set get logits that are not finite.
   std::optional<TokenId> poison_token;
   bool skips_mlp = false;  // records that routed rows ran the attention of every layer and no MLP
@@ -75,6 +80,8 @@ class HashBackbone final : public CachedBackbone {
   const CachedRow& RowAt(StreamId stream, Side side, int32_t row) const;
   // Hash of the row over its key set, the row itself included.
   CachedRow ComputeRow(const StepRow& row, const RowPlacement& placement) const;
+  HashRowView ViewOf(const StepRow& row, const RowPlacement& placement);
+  void FillAttention(const StepRow& row, const RowPlacement& placement, std::span<float> weights);
   void FillLogits(const StepRow& row, const RowPlacement& placement, float* logits);
   std::optional<TokenId> AskScript(const StepRow& row, const RowPlacement& placement);
 
