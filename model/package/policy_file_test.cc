@@ -73,6 +73,17 @@ TEST(PolicyFileTest, RefusesWhatItCannotUseAndNamesFileFieldAndRemedy) {
   }
 }
 
+TEST(PolicyFileTest, RefusesHeadsOfALayerThatDoesNotAttend) {
+  ModelConfig pruned = Shape();
+  pruned.layers = {{.attention = false}, {}};
+
+  const absl::Status status = ParsePolicyFile(WithHeads("[[1, 0], [0, 2]]"), pruned).status();
+
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition) << status;
+  EXPECT_NE(status.message().find("align_att.heads[1]"), std::string::npos) << status;
+  EXPECT_TRUE(ParsePolicyFile(WithHeads("[[1, 0]]"), pruned).ok());
+}
+
 TEST(PolicyFileTest, RefusesTextThatIsNotJsonAndOtherVersions) {
   for (const std::string text : {"", "{", "heads", "{\"format_version\": 1} x"}) {
     EXPECT_EQ(ParsePolicyFile(text, Shape()).status().code(), StatusCode::kDataLoss) << text;

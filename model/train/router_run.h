@@ -36,7 +36,7 @@ absl::Status AddCalibratedRouter(const TrainConfig& config,
 
 // The model of the package config.init_from without the modules that its router never runs on
 // held-out samples. Errors: FailedPrecondition (no such module; the loss rises by more than
-// kStaticExportLoss), those of files.
+// config.router.export_loss), those of files.
 absl::StatusOr<StaticModel> MakeStaticModel(
     const TrainConfig& config, const std::vector<StreamLayout>& layouts,
     const std::vector<Sample>& held_out, const Router& router,

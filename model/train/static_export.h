@@ -14,8 +14,6 @@ namespace dragoman::model {
 
 // Modules with at least this skip rate, in both groups, may be dropped.
 constexpr double kStaticSkipRate = 0.995;
-// The dropped modules may cost this much held-out loss per label (nat), no more.
-constexpr double kStaticExportLoss = 0.01;
 
 struct StaticModel {
   ModelConfig config;

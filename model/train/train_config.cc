@@ -162,6 +162,7 @@ absl::Status ReadRouter(const Json& json, const std::string& where, RouterConfig
   fields.Bool("per_layer", &router->per_layer);
   fields.String("prune_method", &router->prune_method);
   fields.Double("distill", &router->distill, 0, 1e3);
+  fields.Double("export_loss", &router->export_loss, 0, 1e3);
   fields.Double("dense_share", &router->dense_share, 0, 1);
   return fields.Done();
 }

@@ -41,7 +41,8 @@ struct RouterConfig {
   bool per_layer = false;               // stage router: one decision for both modules of a layer
   std::string prune_method = "static";  // stage prune: ParsePruneMethod() of static_pruning.h
   double distill = 0;                   // weight of KL(dense || routed) per label beside the loss
-  double dense_share = 0;  // stages lora, adapt: share of the samples that skip nothing
+  double export_loss = 0.01;  // stage export-static: held-out loss that it may cost, nat per label
+  double dense_share = 0;     // stages lora, adapt: share of the samples that skip nothing
 };
 
 struct PackageText {  // goes into the exported package
