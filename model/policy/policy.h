@@ -81,6 +81,7 @@ class WaitKPolicy final : public Policy {
       : k_(k), stride_(stride), catchup_(catchup) {}
   Decision Decide(const PolicyView& view) const override;
   std::string name() const override;
+  int64_t k() const { return k_; }
 
  private:
   const int64_t k_, stride_;
