@@ -21,6 +21,8 @@ struct RouterTensors {
   bool normalise = true;
   // One decision for both modules of a layer, that of attention (the `layer-router` baseline).
   bool per_layer = false;
+  // Outputs of modules are multiplied with sigmoid(z) (the `mod` baseline); never in serving.
+  bool scale_outputs = false;
 };
 
 RouterTensors MakeRouterTensors(const Router& router, const torch::Device& device);

@@ -11,9 +11,9 @@ namespace {
 
 constexpr std::array<double, 2> kRates = {0.25, 0.25};
 
-ModelConfig FourLayers() {
+ModelConfig ModelOf(int64_t layers) {
   ModelConfig model = TinyTrainModel();
-  model.num_layers = 4;
+  model.num_layers = layers;
   return model;
 }
 
@@ -26,10 +26,10 @@ MicroBatch HeldOutBatch() {
 
 // Trains to the end of `config` and gives what `result` reads from the trainer.
 template <typename Result>
-auto Train(const TrainConfig& config, const std::vector<Sample>& samples,
+auto Train(const TrainConfig& config, const ModelConfig& model, const std::vector<Sample>& samples,
            const TransformerWeights& weights, std::optional<Router> router, const Result& result) {
-  auto trainer = Trainer::Create(config, FourLayers(), &samples, {"toy"}, {TinyTrainLayout()},
-                                 weights, std::move(router));
+  auto trainer = Trainer::Create(config, model, &samples, {"toy"}, {TinyTrainLayout()}, weights,
+                                 std::move(router));
   EXPECT_TRUE(trainer.ok()) << trainer.status();
   while ((*trainer)->state().step < config.max_steps) EXPECT_TRUE((*trainer)->TrainStep().ok());
   return result(**trainer);
@@ -37,14 +37,14 @@ auto Train(const TrainConfig& config, const std::vector<Sample>& samples,
 
 TEST(RouterQualityTest, R14_ATrainedRouterBeatsRandomGatesAndStaticPruning) {
   at::set_num_threads(1);  // threads that wait for each other cost more than such tensors
-  const ModelConfig model = FourLayers();
+  const ModelConfig model = ModelOf(4);
   const std::vector<Sample> samples = ToySamples(400, 11);
   TrainConfig base = TinyTrainConfig();
   base.fused = true;
   base.optimizer.peak_lr = 6e-3;
   base.max_steps = 400;
   const TransformerWeights weights =
-      Train(base, samples, InitWeights(model, base.seed), std::nullopt,
+      Train(base, model, samples, InitWeights(model, base.seed), std::nullopt,
             [](const Trainer& trainer) { return trainer.weights(); });
   for (const auto& [name, tensor] : ListParameters(weights)) tensor.requires_grad_(false);
   const RotaryTable rotary(model, model.max_positions, torch::kFloat32, torch::kCPU);
@@ -66,8 +66,9 @@ TEST(RouterQualityTest, R14_ATrainedRouterBeatsRandomGatesAndStaticPruning) {
     config.max_steps = 150;
     config.optimizer.peak_lr = 2e-2;
     config.optimizer.weight_decay = 0;
-    const Router router = Train(config, samples, weights, InitRouter(config.router, model, seed),
-                                [](const Trainer& trainer) { return trainer.TrainedRouter(); });
+    const Router router =
+        Train(config, model, samples, weights, InitRouter(config.router, model, seed),
+              [](const Trainer& trainer) { return trainer.TrainedRouter(); });
     RouterTensors tensors = MakeRouterTensors(router, torch::kCPU);
     const auto found =
         CalibrateThresholds(model, weights, rotary, held_out, {}, kRates, &tensors, {});
@@ -89,10 +90,20 @@ TEST(RouterQualityTest, R14_ATrainedRouterBeatsRandomGatesAndStaticPruning) {
   const double pruned =
       deterministic(MakeRouterTensors(ConstantRouter(model, *dropped), torch::kCPU)).loss;
 
+  // Three of four layers, trained for as many layer steps as the four.
+  TrainConfig small = base;
+  small.max_steps = base.max_steps * 4 / 3;
+  const TransformerWeights small_weights =
+      Train(small, ModelOf(3), samples, InitWeights(ModelOf(3), base.seed), std::nullopt,
+            [](const Trainer& trainer) { return trainer.weights(); });
+  const double dense_small =
+      MeasureHeldOut(ModelOf(3), small_weights, rotary, held_out, {}, {}).loss;
+
   RecordProperty("dense", absl::StrCat(measure({}).loss));
   RecordProperty("routed", absl::StrCat(routed));
   RecordProperty("random", absl::StrCat(random));
   RecordProperty("static", absl::StrCat(pruned));
+  RecordProperty("dense-small", absl::StrCat(dense_small));
   EXPECT_LE(routed, random - 0.1);
   EXPECT_LE(routed, pruned);
 }

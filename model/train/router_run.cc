@@ -153,8 +153,10 @@ absl::StatusOr<std::optional<Router>> StartingRouter(const TrainConfig& config,
     }
   }
   if (config.stage == "sft" || config.stage == "prune") return std::optional<Router>();
-  if (config.stage == "router") {
-    return std::optional<Router>(InitRouter(config.router, model, config.seed));
+  if (config.stage == "router" || config.stage == "mod") {
+    Router router = InitRouter(config.router, model, config.seed);
+    if (config.stage == "mod") router.exempt.front() = router.exempt.back() = 1;
+    return std::optional<Router>(std::move(router));
   }
   DRAGOMAN_ASSIGN_OR_RETURN(Router router, ReadRouterFile(config.init_from + "/" + kRouterFileName,
                                                           model, {base_digest}));
@@ -165,7 +167,8 @@ absl::Status AddCalibratedRouter(const TrainConfig& config,
                                  const std::vector<StreamLayout>& layouts,
                                  const std::vector<Sample>& held_out, Router router,
                                  const std::string& package_folder,
-                                 const std::function<void(const std::string&)>& progress) {
+                                 const std::function<void(const std::string&)>& progress,
+                                 const std::atomic<bool>* stop) {
   DRAGOMAN_ASSIGN_OR_RETURN(const std::unique_ptr<ModelPackage> package,
                             ModelPackage::Load(package_folder));
   DRAGOMAN_RETURN_IF_ERROR(GuardTorch("calibration", [&]() -> absl::Status {
@@ -179,7 +182,7 @@ absl::Status AddCalibratedRouter(const TrainConfig& config,
     if (router.noise != kNothingToCalibrate) {
       DRAGOMAN_RETURN_IF_ERROR(CalibrateThresholds(run.model, run.weights, run.rotary, run.batches,
                                                    run.forward, router.target_rate, &tensors,
-                                                   progress)
+                                                   progress, stop)
                                    .status());
     }
     for (int64_t g = 0; g < 2; ++g) {
@@ -189,6 +192,42 @@ absl::Status AddCalibratedRouter(const TrainConfig& config,
     return absl::OkStatus();
   }));
   return PutRouter(*package, std::move(router));
+}
+
+absl::Status ReportMixtureOfDepths(const TrainConfig& config,
+                                   const std::vector<StreamLayout>& layouts,
+                                   const std::vector<Sample>& held_out, const Router& router,
+                                   const std::function<void(const std::string&)>& progress,
+                                   const std::atomic<bool>* stop) {
+  DRAGOMAN_ASSIGN_OR_RETURN(const std::unique_ptr<ModelPackage> package,
+                            ModelPackage::Load(config.init_from));
+  return GuardTorch("mixture of depths", [&]() -> absl::Status {
+    DRAGOMAN_ASSIGN_OR_RETURN(const HeldOutRun run,
+                              PrepareHeldOut(config, layouts, held_out, *package));
+    RouterTensors tensors = MakeRouterTensors(router, run.device);
+    tensors.scale_outputs = true;
+    const std::array<double, 2> rates = {config.router.rho_source, config.router.rho_target};
+    const auto measure = [&](const MakeGatesFn& make_gates) {
+      return MeasureHeldOut(run.model, run.weights, run.rotary, run.batches, run.forward,
+                            make_gates);
+    };
+    const HeldOutResult dense = measure({});
+    const HeldOutResult top = measure([&](const MicroBatch& batch) {
+      return RowGates::TopRows(tensors, run.model, batch.form.groups, batch.form.columns, rates);
+    });
+    DRAGOMAN_RETURN_IF_ERROR(CalibrateThresholds(run.model, run.weights, run.rotary, run.batches,
+                                                 run.forward, rates, &tensors, progress, stop)
+                                 .status());
+    const HeldOutResult causal = measure([&](const MicroBatch& batch) {
+      return RowGates::Deterministic(tensors, run.model, batch.form.groups);
+    });
+    progress(absl::StrFormat(
+        "held-out loss per label: %.4f dense, %.4f by the highest scores of a sample at rates %.3f "
+        "and %.3f, %.4f by thresholds at rates %.3f and %.3f",
+        dense.loss, top.loss, top.rates[0], top.rates[1], causal.loss, causal.rates[0],
+        causal.rates[1]));
+    return absl::OkStatus();
+  });
 }
 
 absl::StatusOr<StaticModel> MakeStaticModel(

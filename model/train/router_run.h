@@ -1,6 +1,7 @@
 // Where a router comes from and how it gets into a package: the file side of the router stages.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <optional>
 #include <string>
@@ -16,9 +17,9 @@
 
 namespace dragoman::model {
 
-// The router that a stage starts from: none for sft and prune, a fresh one for router, that of the
-// package init_from for the others. Errors: InvalidArgument (exempt_layers), those of
-// ReadRouterFile().
+// The router that a stage starts from: none for sft and prune, a fresh one for router and mod
+// (which keeps the first and the last layer dense), that of the package init_from for the others.
+// Errors: InvalidArgument (exempt_layers), those of ReadRouterFile().
 absl::StatusOr<std::optional<Router>> StartingRouter(const TrainConfig& config,
                                                      const ModelConfig& model,
                                                      const std::string& base_digest);
@@ -27,12 +28,22 @@ absl::StatusOr<std::optional<Router>> StartingRouter(const TrainConfig& config,
 // training, and puts it into the package; stage prune makes the router here. `progress` gets the
 // held-out losses too: dense, under the gates, under random gates of their rates. `layouts` by
 // Sample::language. Errors: InvalidArgument (too few samples), those of CalibrateThresholds(), of
-// ChoosePrunedModules() and of files.
+// ChoosePrunedModules() and of files; Cancelled once `stop`, which may be null, is true.
 absl::Status AddCalibratedRouter(const TrainConfig& config,
                                  const std::vector<StreamLayout>& layouts,
                                  const std::vector<Sample>& held_out, Router router,
                                  const std::string& package_folder,
-                                 const std::function<void(const std::string&)>& progress);
+                                 const std::function<void(const std::string&)>& progress,
+                                 const std::atomic<bool>* stop);
+
+// Held-out losses of a Mixture-of-Depths router over the model of config.init_from: dense, by the
+// rows with the highest scores of every sample, and by thresholds (`mod-causal`), calibrated to the
+// same rates.
+absl::Status ReportMixtureOfDepths(const TrainConfig& config,
+                                   const std::vector<StreamLayout>& layouts,
+                                   const std::vector<Sample>& held_out, const Router& router,
+                                   const std::function<void(const std::string&)>& progress,
+                                   const std::atomic<bool>* stop);
 
 // The model of the package config.init_from without the modules that its router never runs on
 // held-out samples. Errors: FailedPrecondition (no such module; the loss rises by more than

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/random.h"
+#include "base/status_macros.h"
 #include "model/routing/skip_statistics.h"
 #include "torch/torch.h"
 
@@ -24,6 +26,16 @@ int64_t GroupValue(size_t group) {
 float Normal(RandomStream* random) {
   const double u = 1.0 - random->NextUnit(), v = random->NextUnit();
   return static_cast<float>(std::sqrt(-2.0 * std::log(u)) * std::cos(2.0 * M_PI * v));
+}
+
+// Rates of the layers that are not exempt under which `rates` of all layers are skipped.
+std::array<double, 2> RatesInRoutedLayers(const RouterTensors& router,
+                                          const std::array<double, 2>& rates) {
+  const auto layers = static_cast<double>(router.exempt.size());
+  const double routed =
+      layers - static_cast<double>(std::count(router.exempt.begin(), router.exempt.end(), 1));
+  const double factor = layers / std::max(routed, 1.0);
+  return {rates[0] * factor, rates[1] * factor};
 }
 
 }  // namespace
@@ -54,14 +66,15 @@ std::vector<uint8_t> ExemptLayers(const RouterConfig& config, const ModelConfig&
   return exempt;
 }
 
-RouterSchedule RouterScheduleAt(const RouterConfig& config, int64_t step, int64_t max_steps) {
+RouterSchedule RouterScheduleAt(const TrainConfig& config, int64_t step) {
   const double t = static_cast<double>(step),
-               n = static_cast<double>(std::max<int64_t>(max_steps, 1));
+               n = static_cast<double>(std::max<int64_t>(config.max_steps, 1));
+  const bool from_scratch = config.stage != "joint";
   RouterSchedule schedule;
-  schedule.temperature = 5.0 - 4.0 * t / std::max(n - 1.0, 1.0);
+  schedule.temperature = from_scratch ? 5.0 - 4.0 * t / std::max(n - 1.0, 1.0) : 1.0;
   schedule.noise = t < 0.8 * n ? 1.0 : std::max(0.0, 1.0 - (t - 0.8 * n) / (0.2 * n));
-  const double risen = std::min(1.0, t / (0.3 * n));
-  schedule.target_rate = {config.rho_source * risen, config.rho_target * risen};
+  const double risen = from_scratch ? std::min(1.0, t / (0.3 * n)) : 1.0;
+  schedule.target_rate = {config.router.rho_source * risen, config.router.rho_target * risen};
   return schedule;
 }
 
@@ -82,13 +95,20 @@ RowGates RowGates::Deterministic(const RouterTensors& router, const ModelConfig&
       });
 }
 
+RowGates RowGates::TopRows(const RouterTensors& router, const ModelConfig& model,
+                           const torch::Tensor& groups, int64_t columns,
+                           const std::array<double, 2>& rates) {
+  const std::array<double, 2> in_layer = RatesInRoutedLayers(router, rates);
+  return RowGates(router, model, groups,
+                  [in_layer, columns](const RowGates& self, int64_t layer, const torch::Tensor& x) {
+                    torch::NoGradGuard no_grad;
+                    return self.TopGates(layer, x, columns, in_layer);
+                  });
+}
+
 RowGates RowGates::Random(const RouterTensors& router, const ModelConfig& model,
                           const torch::Tensor& groups, const std::array<double, 2>& rates) {
-  const auto layers = static_cast<double>(model.num_layers);
-  const double routed =
-      layers - static_cast<double>(std::count(router.exempt.begin(), router.exempt.end(), 1));
-  const std::array<double, 2> in_layer = {rates[0] * layers / std::max(routed, 1.0),
-                                          rates[1] * layers / std::max(routed, 1.0)};
+  const std::array<double, 2> in_layer = RatesInRoutedLayers(router, rates);
   return RowGates(router, model, groups,
                   [in_layer](const RowGates& self, int64_t, const torch::Tensor&) {
                     return self.RandomGatesOf(in_layer);
@@ -100,7 +120,10 @@ GateFn RowGates::function() {
   return [this](int64_t layer, const torch::Tensor& x) -> torch::Tensor {
     const bool exempt = router_.exempt[static_cast<size_t>(layer)] != 0;
     gates_.push_back(exempt ? torch::ones({x.size(0), 2}, x.device()) : decide_(*this, layer, x));
-    return gates_.back();
+    if (exempt || !router_.scale_outputs) return gates_.back();
+    const torch::Tensor score =
+        torch::sigmoid(RouterScoresOf(router_, layer, x, groups_, model_.rms_norm_eps));
+    return gates_.back() * torch::where(Forced(), torch::ones_like(score), score);
   };
 }
 
@@ -126,6 +149,24 @@ torch::Tensor RowGates::RandomGatesOf(const std::array<double, 2>& rates) const 
   return ((u >= rate) | Forced()).to(torch::kFloat32);
 }
 
+torch::Tensor RowGates::TopGates(int64_t layer, const torch::Tensor& x, int64_t columns,
+                                 const std::array<double, 2>& rates) const {
+  const torch::Tensor z =
+      RouterScoresOf(router_, layer, x, groups_, model_.rms_norm_eps).reshape({-1, columns, 2});
+  const torch::Tensor groups = groups_.reshape({-1, columns, 1});
+  torch::Tensor runs = Forced().reshape({-1, columns, 1}).expand_as(z).clone();
+  for (size_t g = 0; g < 2; ++g) {
+    const torch::Tensor in_group = (groups == GroupValue(g)).expand_as(z);
+    const torch::Tensor scores = z.masked_fill(~in_group, -std::numeric_limits<float>::infinity());
+    // Place of every row of the sample in the order of falling scores.
+    const torch::Tensor place = scores.argsort(int64_t{1}, /*descending=*/true).argsort(int64_t{1});
+    const torch::Tensor count =
+        (in_group.sum(1, /*keepdim=*/true) * (1.0 - rates[g])).floor().clamp_min(1.0);
+    runs |= in_group & (place < count);
+  }
+  return runs.reshape({-1, 2}).to(torch::kFloat32);
+}
+
 torch::Tensor RowGates::SkipShares(size_t group) const {
   const torch::Tensor in_group = (groups_ == GroupValue(group)).to(torch::kFloat32);
   const torch::Tensor count = in_group.sum().clamp_min(1.0);
@@ -138,12 +179,27 @@ torch::Tensor RowGates::SkipShares(size_t group) const {
 
 torch::Tensor RowGates::Rate(size_t group) const {
   const LayerWeightCounts counts = CountLayerWeights(model_);
+  return Rate(group, {counts.attention(), counts.mlp});
+}
+
+torch::Tensor RowGates::Rate(size_t group, const std::array<double, 2>& module_weights) const {
   const torch::Tensor shares = SkipShares(group).mean(0);  // of attention, of MLP
-  return (shares[0] * counts.attention() + shares[1] * counts.mlp) / counts.all();
+  return (shares[0] * module_weights[0] + shares[1] * module_weights[1]) /
+         (module_weights[0] + module_weights[1]);
 }
 
 int64_t RowGates::rows(size_t group) const {
   return (groups_ == GroupValue(group)).sum().item<int64_t>();
+}
+
+std::array<double, 2> BudgetWeights(const RouterConfig& config, const ModelConfig& model) {
+  const LayerWeightCounts counts = CountLayerWeights(model);
+  if (config.budget_weights == "par") return {counts.attention(), counts.mlp};
+  constexpr double kWeightBytes = 1, kCacheBytes = 2;
+  const auto cached = static_cast<double>(2 * model.num_kv_heads * model.head_dim);
+  return {counts.query_output * kWeightBytes +
+              static_cast<double>(config.budget_context) * cached * kCacheBytes,
+          counts.mlp * kWeightBytes};
 }
 
 BudgetWindow::BudgetWindow() : window_(torch::zeros({2, kWindow, 2})) {}
@@ -174,12 +230,15 @@ absl::StatusOr<Calibration> CalibrateThresholds(
     const ModelConfig& model, const TransformerWeights& weights, const RotaryTable& rotary,
     const std::vector<MicroBatch>& batches, const ForwardOptions& forward,
     const std::array<double, 2>& target, RouterTensors* router,
-    const std::function<void(const std::string&)>& progress) {
+    const std::function<void(const std::string&)>& progress, const std::atomic<bool>* stop) {
   torch::NoGradGuard no_grad;
   Calibration result;
-  const auto measure = [&] {
+  const auto measure = [&]() -> absl::Status {
     std::array<double, 2> skipped{}, rows{};
     for (const MicroBatch& batch : batches) {
+      if (stop != nullptr && stop->load()) {
+        return absl::CancelledError("stopped while calibrating; the same command does it anew");
+      }
       RowGates gates = RowGates::Deterministic(*router, model, batch.form.groups);
       ForwardOptions options = forward;
       options.gates = gates.function();
@@ -192,10 +251,11 @@ absl::StatusOr<Calibration> CalibrateThresholds(
     }
     ++result.forward_passes;
     for (size_t g = 0; g < 2; ++g) result.rates[g] = rows[g] > 0 ? skipped[g] / rows[g] : 0.0;
+    return absl::OkStatus();
   };
   for (int round = 0; round < 3; ++round) {
     for (size_t g = 0; g < 2; ++g) {
-      measure();
+      DRAGOMAN_RETURN_IF_ERROR(measure());
       // A bracket around the threshold in use, then halves of it.
       double low = router->theta[static_cast<int64_t>(g)].item<double>(), high = low;
       double width = round == 0 ? 1.0 : 0.25;
@@ -207,12 +267,12 @@ absl::StatusOr<Calibration> CalibrateThresholds(
         (too_few ? low : high) = too_few ? high : low;
         set(too_few ? high += width : low -= width);
         width *= 2;
-        measure();
+        DRAGOMAN_RETURN_IF_ERROR(measure());
       }
       for (int i = 0; i < 20 && std::fabs(result.rates[g] - target[g]) > kCloseEnough; ++i) {
         const double middle = (low + high) / 2;
         set(middle);
-        measure();
+        DRAGOMAN_RETURN_IF_ERROR(measure());
         (result.rates[g] < target[g] ? low : high) = middle;
       }
       if (progress) {

@@ -191,14 +191,18 @@ TEST(RouterStageTest, DistillationIsTheDivergenceOfTheTwoDistributions) {
 }
 
 TEST(RouterStageTest, ScheduleFadesTheNoiseAndRaisesTheBudget) {
-  RouterConfig config;
-  config.rho_source = 0.2;
-  config.rho_target = 0.4;
+  TrainConfig config;
+  config.stage = "router";
+  config.max_steps = 1000;
+  config.router.rho_source = 0.2;
+  config.router.rho_target = 0.4;
 
-  const RouterSchedule first = RouterScheduleAt(config, 0, 1000);
-  const RouterSchedule middle = RouterScheduleAt(config, 500, 1000);
-  const RouterSchedule late = RouterScheduleAt(config, 900, 1000);
-  const RouterSchedule last = RouterScheduleAt(config, 999, 1000);
+  const RouterSchedule first = RouterScheduleAt(config, 0);
+  const RouterSchedule middle = RouterScheduleAt(config, 500);
+  const RouterSchedule late = RouterScheduleAt(config, 900);
+  const RouterSchedule last = RouterScheduleAt(config, 999);
+  config.stage = "joint";
+  const RouterSchedule joint = RouterScheduleAt(config, 0);
 
   EXPECT_DOUBLE_EQ(first.temperature, 5);
   EXPECT_DOUBLE_EQ(last.temperature, 1);
@@ -208,6 +212,122 @@ TEST(RouterStageTest, ScheduleFadesTheNoiseAndRaisesTheBudget) {
   EXPECT_DOUBLE_EQ(middle.noise, 1);
   EXPECT_NEAR(late.noise, 0.5, 1e-9);
   EXPECT_NEAR(last.noise, 0.005, 1e-9);
+  EXPECT_DOUBLE_EQ(joint.temperature, 1);
+  EXPECT_DOUBLE_EQ(joint.target_rate[1], 0.4);
+}
+
+TEST(RouterStageTest, BudgetsWeighParametersOrBytes) {
+  const ModelConfig model = TinyTrainModel();
+  const LayerWeightCounts counts = CountLayerWeights(model);
+  RouterConfig config;
+  EXPECT_EQ(BudgetWeights(config, model), (std::array<double, 2>{counts.attention(), counts.mlp}));
+
+  config.budget_weights = "bytes";
+  config.budget_context = 100;
+  const auto cached = static_cast<double>(100 * 2 * 2 * model.num_kv_heads * model.head_dim);
+  EXPECT_EQ(BudgetWeights(config, model),
+            (std::array<double, 2>{counts.query_output + cached, counts.mlp}));
+}
+
+TEST(RouterStageTest, JointTrainsModelAndRouterAndResumes) {
+  TrainConfig config = RouterTrainConfig();
+  config.stage = "joint";
+  config.router.dense_share = 0.25;
+  const std::vector<Sample> samples = ToySamples(40, 3);
+  const Router router = InitRouter(config.router, TinyTrainModel(), 8);
+  const auto make = [&] {
+    return *Trainer::Create(config, TinyTrainModel(), &samples, {"toy"}, {TinyTrainLayout()},
+                            InitWeights(TinyTrainModel(), 5), router);
+  };
+  const TransformerWeights before = InitWeights(TinyTrainModel(), 5);
+  const std::string folder = absl::StrCat(testing::TempDir(), "/joint_", getpid());
+
+  const std::unique_ptr<Trainer> straight = make(), stopped = make(), resumed = make();
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(straight->TrainStep().ok());
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(stopped->TrainStep().ok());
+  ASSERT_TRUE(stopped->Save(folder).ok());
+  std::vector<std::string> skipped;
+  ASSERT_TRUE(resumed->Resume(folder, &skipped).value());
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(resumed->TrainStep().ok());
+
+  EXPECT_NE(straight->TrainedRouter().weight, router.weight);
+  EXPECT_EQ(straight->TrainedRouter().weight, resumed->TrainedRouter().weight);
+  const std::vector<NamedParameter> first = ListParameters(before),
+                                    all = ListParameters(straight->weights()),
+                                    again = ListParameters(resumed->weights());
+  for (size_t i = 0; i < all.size(); ++i) {
+    EXPECT_FALSE(torch::equal(all[i].second, first[i].second)) << all[i].first;
+    EXPECT_TRUE(torch::equal(all[i].second, again[i].second)) << all[i].first;
+  }
+}
+
+// Mixture-of-Depths: a fixed share of every sample runs, those with the highest scores, and their
+// outputs are scaled by them.
+TEST(RouterStageTest, TopRowsRunTheHighestScoresOfEverySample) {
+  const ModelConfig model = TinyTrainModel();
+  const auto source = static_cast<int64_t>(RowGroup::kSource),
+             target = static_cast<int64_t>(RowGroup::kTarget),
+             forced = static_cast<int64_t>(RowGroup::kForced);
+  Router router = InitRouter({}, model, 3);
+  std::fill(router.exempt.begin(), router.exempt.end(), 0);
+  RouterTensors tensors = MakeRouterTensors(router, torch::kCPU);
+  tensors.scale_outputs = true;
+  // Two samples of eight rows: forced, five source rows, two target rows.
+  const torch::Tensor groups = torch::tensor(
+      std::vector<int64_t>{forced, source, source, source, source, source, target, target, forced,
+                           source, source, source, source, source, target, target});
+  torch::manual_seed(1);
+  const torch::Tensor x = torch::randn({16, model.hidden_size});
+  const torch::Tensor z = RouterScoresOf(tensors, 1, x, groups, model.rms_norm_eps);
+
+  RowGates gates = RowGates::TopRows(tensors, model, groups, 8, {0.5, 0.9});
+  const GateFn function = gates.function();
+  function(0, x);
+  const torch::Tensor got = function(1, x);
+
+  for (int64_t sample = 0; sample < 2; ++sample) {
+    for (int64_t module = 0; module < 2; ++module) {
+      const auto at = [&](const torch::Tensor& values, int64_t row) {
+        return values[sample * 8 + row][module].item<float>();
+      };
+      EXPECT_EQ(at(got, 0), 1.0f);
+      std::vector<float> sources;
+      for (int64_t row = 1; row < 6; ++row) sources.push_back(at(z, row));
+      std::sort(sources.rbegin(), sources.rend());
+      for (int64_t row = 1; row < 6; ++row) {  // two of five run
+        const float score = at(z, row);
+        const float expected = score >= sources[1] ? 1 / (1 + std::exp(-score)) : 0.0f;
+        EXPECT_NEAR(at(got, row), expected, 1e-6) << row;
+      }
+      // One of two, though 0.9 are to be skipped.
+      EXPECT_EQ((at(got, 6) > 0) + (at(got, 7) > 0), 1);
+    }
+  }
+  EXPECT_NEAR(gates.Rate(0).item<double>(), 0.6, 1e-6);
+  EXPECT_NEAR(gates.Rate(1).item<double>(), 0.5, 1e-6);
+}
+
+TEST(RouterStageTest, ModTrainsTheRouterAtItsRateFromTheFirstStep) {
+  TrainConfig config = RouterTrainConfig();
+  config.stage = "mod";
+  config.router.rho_source = config.router.rho_target = 0.2;
+  const std::vector<Sample> samples = ToySamples(40, 3);
+  const Router router = InitRouter(config.router, TinyTrainModel(), 8);
+  auto trainer = Trainer::Create(config, TinyTrainModel(), &samples, {"toy"}, {TinyTrainLayout()},
+                                 InitWeights(TinyTrainModel(), 5), router);
+  ASSERT_TRUE(trainer.ok()) << trainer.status();
+
+  const auto step = (*trainer)->TrainStep();
+  ASSERT_TRUE(step.ok()) << step.status();
+
+  EXPECT_GT(step->skip_rate[0], 0.15);
+  EXPECT_LT(step->skip_rate[0], 0.35);  // floor() runs fewer rows than asked of short samples
+  EXPECT_NE((*trainer)->TrainedRouter().weight, router.weight);
+  const std::vector<NamedParameter> before = ListParameters(InitWeights(TinyTrainModel(), 5)),
+                                    after = ListParameters((*trainer)->weights());
+  for (size_t i = 0; i < after.size(); ++i) {
+    EXPECT_TRUE(torch::equal(after[i].second, before[i].second)) << after[i].first;
+  }
 }
 
 TEST(RouterStageTest, BudgetsLookAtTheLastEightMicroBatches) {
@@ -244,6 +364,21 @@ TEST(RouterStageTest, R5_CalibrationMeetsBothBudgets) {
     EXPECT_NEAR(found->rates[0], target[0], 0.01);
     EXPECT_NEAR(found->rates[1], target[1], 0.01);
   }
+}
+
+TEST(RouterStageTest, CalibrationEndsWhenItIsStopped) {
+  const ModelConfig model = TinyTrainModel();
+  const std::vector<Sample> samples = ToySamples(4, 9);
+  std::vector<const Sample*> pointers;
+  for (const Sample& sample : samples) pointers.push_back(&sample);
+  RouterTensors tensors = MakeRouterTensors(InitRouter({}, model, 1), torch::kCPU);
+  const std::atomic<bool> stop = true;
+
+  const auto found = CalibrateThresholds(
+      model, InitWeights(model, 5), RotaryTable(model, 64, torch::kFloat32, torch::kCPU),
+      {Pack(pointers, {TinyTrainLayout()}, {})}, {}, {0.25, 0.25}, &tensors, {}, &stop);
+
+  EXPECT_TRUE(absl::IsCancelled(found.status())) << found.status();
 }
 
 TEST(RouterStageTest, R11_LoraUnderGatesMergesToTheSameFunction) {

@@ -291,11 +291,18 @@ absl::Status RunTraining(const TrainConfig& config, const RunOptions& options) {
   DRAGOMAN_ASSIGN_OR_RETURN(std::optional<Router> router,
                             StartingRouter(config, parts.model, parts.base_digest));
   const auto line = [&log](const std::string& text) { log.Line(text); };
+  // A stop while calibrating is as good an end as one between two steps.
+  const auto unless_stopped = [&log](const absl::Status& status) {
+    if (!absl::IsCancelled(status)) return status;
+    log.Line(std::string(status.message()));
+    return absl::OkStatus();
+  };
   if (config.stage == "calibrate" || config.stage == "prune") {
     const std::string folder = config.output + "/package";
     DRAGOMAN_RETURN_IF_ERROR(WriteRunPackage(config, parts, parts.weights, folder, true));
-    return AddCalibratedRouter(config, parts.layouts, validation->Samples(),
-                               std::move(router).value_or(Router()), folder, line);
+    return unless_stopped(AddCalibratedRouter(config, parts.layouts, validation->Samples(),
+                                              std::move(router).value_or(Router()), folder, line,
+                                              options.stop));
   }
   if (config.stage == "export-static") {
     const std::string folder = config.output + "/package";
@@ -379,6 +386,10 @@ absl::Status RunTraining(const TrainConfig& config, const RunOptions& options) {
     log.Line(absl::StrFormat("step %d saved", state.step));
     return absl::OkStatus();
   }
+  if (config.stage == "mod") {
+    return unless_stopped(ReportMixtureOfDepths(config, parts.layouts, validation->Samples(),
+                                                trainer->TrainedRouter(), line, options.stop));
+  }
   if (config.stage == "router") {
     DRAGOMAN_RETURN_IF_ERROR(WriteRunPackage(config, parts, parts.weights,
                                              config.output + "/package", /*bfloat16=*/true));
@@ -386,9 +397,10 @@ absl::Status RunTraining(const TrainConfig& config, const RunOptions& options) {
     DRAGOMAN_RETURN_IF_ERROR(ExportRun(config, config.output + "/package", /*bfloat16=*/true));
   }
   if (config.stage != "sft") {
-    DRAGOMAN_RETURN_IF_ERROR(AddCalibratedRouter(config, parts.layouts, validation->Samples(),
-                                                 trainer->TrainedRouter(),
-                                                 config.output + "/package", line));
+    const absl::Status calibrated =
+        AddCalibratedRouter(config, parts.layouts, validation->Samples(), trainer->TrainedRouter(),
+                            config.output + "/package", line, options.stop);
+    if (!calibrated.ok()) return unless_stopped(calibrated);
   }
   log.Line(
       absl::StrFormat("step %d saved; package written to %s/package", state.step, config.output));

@@ -157,6 +157,8 @@ absl::Status ReadRouter(const Json& json, const std::string& where, RouterConfig
   fields.Double("rho_source", &router->rho_source, 0, 0.95);
   fields.Double("rho_target", &router->rho_target, 0, 0.95);
   fields.Double("alpha", &router->alpha, 0, 1e6);
+  fields.String("budget_weights", &router->budget_weights);
+  fields.Int("budget_context", &router->budget_context, 0, 1 << 20);
   fields.Ints("exempt_layers", &router->exempt_layers);
   fields.Int("calibration_rows", &router->calibration_rows, 1, 1 << 30);
   fields.Bool("per_layer", &router->per_layer);
@@ -227,8 +229,8 @@ absl::Status TrainConfig::Validate() const {
     return fail("optimizer.decay \"" + optimizer.decay +
                 "\" is unknown; use inverse_sqrt, linear, cosine or constant");
   }
-  const std::vector<std::string> stages = {"sft",       "router", "lora",         "adapt",
-                                           "calibrate", "prune",  "export-static"};
+  const std::vector<std::string> stages = {"sft", "router",    "lora",  "adapt",        "joint",
+                                           "mod", "calibrate", "prune", "export-static"};
   if (std::find(stages.begin(), stages.end(), stage) == stages.end()) {
     return fail("stage \"" + stage + "\" is unknown; use " + absl::StrJoin(stages, ", "));
   }
@@ -250,6 +252,9 @@ absl::Status TrainConfig::Validate() const {
     if (dev_files.empty()) return fail("stage " + stage + " needs \"dev_files\" to calibrate with");
   }
   if (stage == "lora" && lora.rank == 0) return fail("stage lora needs \"lora.rank\"");
+  if (router.budget_weights != "par" && router.budget_weights != "bytes") {
+    return fail("router.budget_weights \"" + router.budget_weights + "\": use par or bytes");
+  }
   if (stage == "prune") {
     DRAGOMAN_RETURN_IF_ERROR(ParsePruneMethod(router.prune_method).status());
     if (router.rho_source != router.rho_target) {

@@ -35,14 +35,16 @@ struct LoraConfig {
 struct RouterConfig {
   double rho_source = 0.25, rho_target = 0.25;  // parameter-weighted skip rates asked for
   double alpha = 0;                             // weight of the budgets; 0: layers / 4
+  std::string budget_weights = "par";  // what the budgets weigh: "par" or "bytes", BudgetWeights()
+  int64_t budget_context = 256;        // of "bytes"
   // Layers that never skip; nothing: layer 0 of models with at most 12 layers.
   std::optional<std::vector<int64_t>> exempt_layers;
-  int64_t calibration_rows = 50000;     // held-out rows, from dev_files
-  bool per_layer = false;               // stage router: one decision for both modules of a layer
+  int64_t calibration_rows = 50000;  // held-out rows, from dev_files
+  bool per_layer = false;  // stages router, joint: one decision for both modules of a layer
   std::string prune_method = "static";  // stage prune: ParsePruneMethod() of static_pruning.h
   double distill = 0;                   // weight of KL(dense || routed) per label beside the loss
   double export_loss = 0.01;  // stage export-static: held-out loss that it may cost, nat per label
-  double dense_share = 0;     // stages lora, adapt: share of the samples that skip nothing
+  double dense_share = 0;     // stages lora, adapt, joint: share of the samples that skip nothing
 };
 
 struct PackageText {  // goes into the exported package
@@ -57,9 +59,11 @@ struct TrainConfig {
   std::string output;  // run folder: checkpoints, log, exported package
   // "sft": the model, all weights or adapters. "router": a skip router for a model that stays as it
   // is. "lora", "adapt": adapters, or all weights, under the package's router, which stays as it
-  // is. "calibrate": thresholds of the package's router. "prune": a router that drops the same
-  // modules for all rows. "export-static": a smaller model without the modules that the package's
-  // router never runs. All but the first need init_from and dev_files.
+  // is. "joint": all weights and the package's router together. "calibrate": thresholds of the
+  // package's router. "prune": a router that drops the same modules for all rows. "export-static":
+  // a smaller model without the modules that the package's router never runs. "mod": a
+  // Mixture-of-Depths router, whose held-out losses are printed and that is not kept, since it
+  // cannot be served. All but the first need init_from and dev_files.
   std::string stage = "sft";
   std::string init_from;  // package or Hugging Face folder; empty: from scratch
   ModelConfig model;      // from scratch only; vocabulary from the tokenizer

@@ -12,17 +12,27 @@
 namespace dragoman::model {
 namespace {
 
-// Parameters that are trained: all of the model, its adapters only, or those of the router.
-std::vector<NamedParameter> TrainableParameters(const TransformerWeights& weights, bool lora,
-                                                const RouterTensors* router) {
+bool TrainsRouter(const TrainConfig& config) {
+  return config.stage == "router" || config.stage == "joint" || config.stage == "mod";
+}
+
+bool TrainsModel(const TrainConfig& config) {
+  return config.stage != "router" && config.stage != "mod";
+}
+
+// Parameters that are trained: all of the model or its adapters, those of the router, or both.
+std::vector<NamedParameter> TrainableParameters(const TrainConfig& config,
+                                                const TransformerWeights& weights,
+                                                const RouterTensors& router) {
   std::vector<NamedParameter> trainable;
-  if (router != nullptr) {
-    for (NamedParameter& parameter : ListParameters(*router)) {
+  if (TrainsRouter(config)) {
+    for (NamedParameter& parameter : ListParameters(router)) {
       parameter.second.requires_grad_(true);
       trainable.push_back(std::move(parameter));
     }
-    return trainable;
   }
+  if (!TrainsModel(config)) return trainable;
+  const bool lora = config.lora.rank > 0;
   for (NamedParameter& parameter : ListParameters(weights)) {
     const bool adapter = parameter.first.find(".lora_") != std::string::npos;
     if (lora && !adapter) continue;
@@ -57,11 +67,10 @@ Trainer::Trainer(const TrainConfig& config, const ModelConfig& model, const torc
       rotary_(model, model.max_positions, torch::kFloat32, device),
       router_(std::move(router)),
       router_tensors_(router_.has_value() ? MakeRouterTensors(*router_, device) : RouterTensors()),
-      optimizer_(TrainableParameters(weights_, config.lora.rank > 0,
-                                     config.stage == "router" ? &router_tensors_ : nullptr),
-                 config.optimizer) {
+      optimizer_(TrainableParameters(config, weights_, router_tensors_), config.optimizer) {
   state_.seed = config.seed;
-  router_tensors_.per_layer = config.stage == "router" && config.router.per_layer;
+  router_tensors_.per_layer = TrainsRouter(config) && config.router.per_layer;
+  router_tensors_.scale_outputs = config.stage == "mod";
 }
 
 absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(
@@ -191,22 +200,26 @@ absl::StatusOr<StepResult> Trainer::TrainStep() {
 torch::Tensor Trainer::MicroBatchLoss(const MicroBatch& batch, int64_t loss_tokens,
                                       int64_t micro_batches, torch::Tensor* loss_sum,
                                       StepResult* result) {
-  const bool trains_router = config_.stage == "router";
+  const bool trains_router = TrainsRouter(config_), trains_model = TrainsModel(config_);
   SftOptions options;
-  options.label_smoothing = trains_router ? 0 : config_.label_smoothing;
+  options.label_smoothing = trains_model ? config_.label_smoothing : 0;
   options.forward = Forward();
-  options.forward.dropout = trains_router ? 0 : config_.dropout;
+  options.forward.dropout = trains_model ? config_.dropout : 0;
   options.forward.adapter_dropout = config_.lora.rank > 0 ? config_.lora.dropout : 0;
   if (!router_.has_value()) {
     const torch::Tensor loss = SftLossSum(model_, weights_, rotary_, batch, options);
     loss_sum->add_(loss.detach());
     return loss / static_cast<double>(loss_tokens);
   }
-  const RouterSchedule schedule = RouterScheduleAt(config_.router, state_.step, config_.max_steps);
+  const RouterSchedule schedule = RouterScheduleAt(config_, state_.step);
   const torch::Tensor groups =
-      trains_router ? batch.form.groups : WithDenseSamples(batch.form, config_.router.dense_share);
-  RowGates gates = trains_router ? RowGates::Noisy(router_tensors_, model_, groups, schedule)
-                                 : RowGates::Deterministic(router_tensors_, model_, groups);
+      trains_model ? WithDenseSamples(batch.form, config_.router.dense_share) : batch.form.groups;
+  const bool top_rows = config_.stage == "mod";
+  RowGates gates = top_rows
+                       ? RowGates::TopRows(router_tensors_, model_, groups, batch.form.columns,
+                                           {config_.router.rho_source, config_.router.rho_target})
+                   : trains_router ? RowGates::Noisy(router_tensors_, model_, groups, schedule)
+                                   : RowGates::Deterministic(router_tensors_, model_, groups);
   torch::Tensor teacher;
   if (config_.router.distill > 0) {
     torch::NoGradGuard no_grad;
@@ -233,14 +246,16 @@ torch::Tensor Trainer::MicroBatchLoss(const MicroBatch& batch, int64_t loss_toke
   for (size_t g = 0; g < 2; ++g) {
     result->skip_rate[g] += values[g] / static_cast<double>(micro_batches);
   }
-  if (!trains_router) return total;
-  window_.Add(values, rows);
+  if (!trains_router || top_rows) return total;
+  const std::array<double, 2> weights = BudgetWeights(config_.router, model_);
+  const std::array<torch::Tensor, 2> budgets = {gates.Rate(0, weights), gates.Rate(1, weights)};
+  window_.Add({budgets[0].item<double>(), budgets[1].item<double>()}, rows);
   const double alpha = config_.router.alpha > 0 ? config_.router.alpha
                                                 : static_cast<double>(model_.num_layers) / 4.0;
   for (size_t g = 0; g < 2; ++g) {
     const double direction = window_.Direction(g, schedule.target_rate[g]);
     if (rows[g] > 0 && direction != 0) {
-      total = total + alpha * direction / static_cast<double>(micro_batches) * rates[g];
+      total = total + alpha * direction / static_cast<double>(micro_batches) * budgets[g];
     }
   }
   return total;
@@ -253,10 +268,12 @@ Router Trainer::TrainedRouter() const {
 }
 
 std::vector<NamedParameter> Trainer::CheckpointTensors() const {
-  std::vector<NamedParameter> tensors = ListParameters(weights_);
-  if (config_.stage == "router") {
-    // The model stays as it is.
-    tensors = ListParameters(router_tensors_);
+  std::vector<NamedParameter> tensors;
+  if (TrainsModel(config_)) tensors = ListParameters(weights_);
+  if (TrainsRouter(config_)) {
+    for (NamedParameter& parameter : ListParameters(router_tensors_)) {
+      tensors.push_back(std::move(parameter));
+    }
     tensors.push_back(window_.State());
   }
   for (NamedParameter& moment : optimizer_.State()) tensors.push_back(std::move(moment));
