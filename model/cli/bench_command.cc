@@ -10,6 +10,7 @@
 #include "model/api/kv_type.h"
 #include "model/cli/bench_subject.h"
 #include "model/cli/commands.h"
+#include "model/cli/timed_step.h"
 #include "model/corpus/corpus_reader.h"
 #include "model/decode/sampler.h"
 #include "model/kernels/plain_read.h"
@@ -173,11 +174,6 @@ absl::StatusOr<BenchRow> MeasureOnce(Backbone* backbone, const GreedySampler& sa
   }
   for (const StreamId id : ids) DRAGOMAN_RETURN_IF_ERROR(backbone->Close(id));
   return result;
-}
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 // All rates of skipping side by side (skip_routing.md section 4.2): claimed, parameter-weighted,

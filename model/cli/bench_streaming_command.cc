@@ -8,6 +8,7 @@
 #include "base/status_macros.h"
 #include "model/cli/bench_subject.h"
 #include "model/cli/commands.h"
+#include "model/cli/timed_step.h"
 
 namespace dragoman::model {
 namespace {
@@ -19,14 +20,6 @@ struct StreamingFlags {
   bool json = false;
 };
 
-// Tokens of word `index` of the source: 1.4 on average, as subwords of everyday English have it.
-int32_t TokensOfWord(int64_t index) { return index % 5 == 1 || index % 5 == 3 ? 2 : 1; }
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
 // Feeds source rows [begin, end) in one step and says how long that took.
 absl::StatusOr<double> Feed(Backbone* backbone, StreamId stream, int32_t begin, int32_t end,
                             Clock* clock) {
@@ -35,10 +28,7 @@ absl::StatusOr<double> Feed(Backbone* backbone, StreamId stream, int32_t begin, 
     batch.rows.push_back(
         {AnyToken(i, backbone->config().vocab_size), stream, Side::kSource, i, -1, i + 1 == end});
   }
-  StepOutput output;
-  const TimePoint start = clock->Now();
-  DRAGOMAN_RETURN_IF_ERROR(backbone->Forward(batch, &output));
-  return std::chrono::duration<double>(clock->Now() - start).count();
+  return TimedStep(backbone, batch, clock);
 }
 
 struct Cost {

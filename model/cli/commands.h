@@ -28,5 +28,6 @@ void AddCompareCommand(CLI::App* app, CommandBody* body);
 void AddBenchCommand(CLI::App* app, CommandBody* body);
 void AddBenchEngineCommand(CLI::App* app, CommandBody* body);
 void AddBenchStreamingCommand(CLI::App* app, CommandBody* body);
+void AddBenchReadCommand(CLI::App* app, CommandBody* body);
 
 }  // namespace dragoman::model

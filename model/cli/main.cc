@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
   AddBenchCommand(&app, &body);
   AddBenchEngineCommand(&app, &body);
   AddBenchStreamingCommand(&app, &body);
+  AddBenchReadCommand(&app, &body);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,7 +1,6 @@
 #include "model/evaluate/lag_plot.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <map>
 #include <set>
@@ -11,31 +10,13 @@
 #include "absl/strings/str_format.h"
 #include "base/json.h"
 #include "base/status_macros.h"
+#include "model/evaluate/svg.h"
 
 namespace dragoman::model {
 namespace {
 
-// Colours that also differ in brightness.
-constexpr std::array<const char*, 6> kColours = {"#1b6ca8", "#c8553d", "#2e7d32",
-                                                 "#7b3fa0", "#8a6d00", "#555555"};
 constexpr double kPanelWidth = 380, kPanelHeight = 300, kLeft = 52, kTop = 44, kBottom = 44,
                  kRight = 14, kLegendLine = 18;
-
-std::string Escape(const std::string& text) {
-  std::string escaped;
-  for (const char c : text) {
-    if (c == '<') {
-      escaped += "&lt;";
-    } else if (c == '>') {
-      escaped += "&gt;";
-    } else if (c == '&') {
-      escaped += "&amp;";
-    } else {
-      escaped += c;
-    }
-  }
-  return escaped;
-}
 
 std::string KindOf(const std::string& policy) { return policy.substr(0, policy.find(':')); }
 std::string ValueOf(const std::string& policy) {
@@ -99,11 +80,11 @@ void DrawSeries(const std::vector<LagPoint>& points, const char* colour, const A
     absl::StrAppendFormat(svg,
                           "<circle cx='%.1f' cy='%.1f' r='3' fill='%s'><title>%s</title></circle>",
                           x.At(point.lag), y.At(point.bleu), colour,
-                          Escape(absl::StrFormat("%s: BLEU %.2f at %.2f words", point.policy,
-                                                 point.bleu, point.lag)));
+                          EscapeSvg(absl::StrFormat("%s: BLEU %.2f at %.2f words", point.policy,
+                                                    point.bleu, point.lag)));
     absl::StrAppendFormat(svg, "<text x='%.1f' y='%.1f' font-size='9' fill='%s'>%s</text>\n",
                           x.At(point.lag) + 4, y.At(point.bleu) + 11, colour,
-                          Escape(ValueOf(point.policy)));
+                          EscapeSvg(ValueOf(point.policy)));
   }
 }
 
@@ -156,7 +137,7 @@ absl::StatusOr<std::string> DrawLagPlot(std::vector<LagPoint> points, LagMeasure
       "viewBox='0 0 %.0f %.0f' font-family='sans-serif' font-size='11'>\n"
       "<rect width='100%%' height='100%%' fill='white'/>\n"
       "<text x='%.0f' y='18' font-size='14' text-anchor='middle'>%s</text>\n",
-      width, height, width, height, width / 2, Escape(title));
+      width, height, width, height, width / 2, EscapeSvg(title));
   double left = 0;
   for (const auto& [language, series] : panels) {
     double lag[2] = {1e300, -1e300}, bleu[2] = {1e300, -1e300};
@@ -176,10 +157,10 @@ absl::StatusOr<std::string> DrawLagPlot(std::vector<LagPoint> points, LagMeasure
         "%s</text>\n",
         (x.begin + x.end) / 2, kPanelHeight - kBottom + 32,
         measure == LagMeasure::kAl ? "AL" : "LAAL", left + 14, (y.begin + y.end) / 2, left + 14,
-        (y.begin + y.end) / 2, Escape(language));
+        (y.begin + y.end) / 2, EscapeSvg(language));
     for (const auto& [name, of_name] : series) {
       const auto index = static_cast<size_t>(std::distance(names.begin(), names.find(name)));
-      DrawSeries(of_name, kColours[index % kColours.size()], x, y, &svg);
+      DrawSeries(of_name, kSvgColours[index % kSvgColours.size()], x, y, &svg);
     }
     left += kPanelWidth;
   }
@@ -189,8 +170,8 @@ absl::StatusOr<std::string> DrawLagPlot(std::vector<LagPoint> points, LagMeasure
     absl::StrAppendFormat(&svg,
                           "<rect x='%.0f' y='%.1f' width='10' height='10' fill='%s'/>"
                           "<text x='%.0f' y='%.1f'>%s</text>\n",
-                          kLeft, legend - 9, kColours[index++ % kColours.size()], kLeft + 16,
-                          legend, Escape(name));
+                          kLeft, legend - 9, kSvgColours[index++ % kSvgColours.size()], kLeft + 16,
+                          legend, EscapeSvg(name));
     legend += kLegendLine;
   }
   return absl::StrCat(svg, "</svg>\n");

@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_replace.h"
+#include "model/evaluate/svg.h"
 
 namespace dragoman::model {
 namespace {
@@ -23,10 +23,6 @@ constexpr uint8_t kModuleBits[2] = {kRunAttention, kRunMlp};
 constexpr std::array<const char*, 2> kModules = {"attention", "MLP"};
 constexpr std::array<const char*, 2> kGroups = {"source", "target"};
 
-std::string Escape(const std::string& text) {
-  return absl::StrReplaceAll(text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}});
-}
-
 void DrawCell(double x, double y, double width, double height, const char* kind, const char* fill,
               std::string* svg) {
   absl::StrAppendFormat(
@@ -36,7 +32,7 @@ void DrawCell(double x, double y, double width, double height, const char* kind,
 
 void DrawText(double x, double y, const char* anchor, const std::string& text, std::string* svg) {
   absl::StrAppendFormat(svg, "<text x='%.1f' y='%.1f' text-anchor='%s'>%s</text>\n", x, y, anchor,
-                        Escape(text));
+                        EscapeSvg(text));
 }
 
 // A row with where its column begins.
@@ -86,7 +82,7 @@ void DrawTokens(const std::vector<Column>& columns, double top,
         svg,
         "<text x='%.1f' y='%.1f' text-anchor='end' font-size='9' transform='rotate(-60 %.1f "
         "%.1f)'>%s</text>\n",
-        x, top, x, top, Escape(token_text(column.row->token)));
+        x, top, x, top, EscapeSvg(token_text(column.row->token)));
   }
 }
 
@@ -152,7 +148,7 @@ std::string DrawSkipHeatMap(const InspectedStream& stream, const SkipInspection&
       "<svg xmlns='http://www.w3.org/2000/svg' width='%.0f' height='%.0f' viewBox='0 0 %.0f %.0f' "
       "font-family='sans-serif' font-size='11'>\n<rect width='100%%' height='100%%' "
       "fill='white'/>\n<text x='%.0f' y='16' font-size='13'>%s</text>\n",
-      width, height, width, height, kLeft, Escape(title));
+      width, height, width, height, kLeft, EscapeSvg(title));
   DrawLegend(34, &svg);
   for (size_t m = 0; m < 2; ++m) {
     DrawPanel(columns, inspection.num_layers, m,

@@ -171,7 +171,9 @@ void ReportBlas(const TrainConfig& config, RunLog* log) {
                             blas.library, blas.float32_gflops, blas.bfloat16_gflops,
                             config.threads));
   if (blas.float32_gflops < 20) {
-    log->Line("warning: this BLAS is slow; scripts/bootstrap.sh installs and selects OpenBLAS");
+    log->Line(
+        "warning: this BLAS is slow; scripts/bootstrap.sh installs and selects OpenBLAS, "
+        "OPENBLAS_CORETYPE makes an old one use this CPU (docs/training.md)");
   }
   if (config.bfloat16 && blas.bfloat16_gflops < blas.float32_gflops) {
     log->Line("warning: bf16 products are slower than fp32 here; set \"bfloat16\": false");
