@@ -5,55 +5,23 @@
 #include <cstring>
 #include <filesystem>
 #include <utility>
-#include <vector>
 
 #include "base/status_macros.h"
 #include "base/thread_name.h"
+#include "model/api/forwarding_backbone.h"
 
 namespace dragoman::model {
 namespace {
 
-// A backbone whose code lives in a library: members go in reverse order, so the backbone is
-// destroyed before the library may close.
-class LoadedBackbone final : public Backbone {
+// A backbone whose code lives in a library, which may close only after it.
+class LoadedBackbone final : public ForwardingBackbone {
  public:
   LoadedBackbone(std::shared_ptr<BackendLibrary> library, std::unique_ptr<Backbone> backbone)
-      : library_(std::move(library)), backbone_(std::move(backbone)) {}
-
-  const ModelConfig& config() const override { return backbone_->config(); }
-  std::string description() const override { return backbone_->description(); }
-  int64_t weight_bytes() const override { return backbone_->weight_bytes(); }
-  int64_t kv_page_bytes() const override { return backbone_->kv_page_bytes(); }
-  absl::StatusOr<StreamId> Open(int32_t source_capacity, int32_t target_capacity,
-                                int32_t phi) override {
-    return backbone_->Open(source_capacity, target_capacity, phi);
-  }
-  absl::Status Close(StreamId stream) override { return backbone_->Close(stream); }
-  absl::StatusOr<StreamLengths> Lengths(StreamId stream) const override {
-    return backbone_->Lengths(stream);
-  }
-  absl::Status SetPrompt(StreamId stream, int32_t prompt_rows) override {
-    return backbone_->SetPrompt(stream, prompt_rows);
-  }
-  absl::Status Forward(const StepBatch& batch, StepOutput* output) override {
-    return backbone_->Forward(batch, output);
-  }
-  absl::Status Truncate(StreamId stream, Side side, int32_t new_length) override {
-    return backbone_->Truncate(stream, side, new_length);
-  }
-  absl::StatusOr<CacheMark> Mark(StreamId stream) const override { return backbone_->Mark(stream); }
-  absl::Status Rollback(StreamId stream, const CacheMark& mark) override {
-    return backbone_->Rollback(stream, mark);
-  }
-  CacheStats Stats() const override { return backbone_->Stats(); }
-  absl::Status ReadCache(StreamId stream, Side side, int32_t row, int64_t layer, bool keys,
-                         std::vector<float>* out) const override {
-    return backbone_->ReadCache(stream, side, row, layer, keys, out);
-  }
+      : ForwardingBackbone(std::move(backbone)), library_(std::move(library)) {}
+  ~LoadedBackbone() override { DestroyInner(); }
 
  private:
   const std::shared_ptr<BackendLibrary> library_;
-  const std::unique_ptr<Backbone> backbone_;
 };
 
 std::string LoaderMessage() {

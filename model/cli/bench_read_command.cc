@@ -79,9 +79,7 @@ class GrowingStream {
   }
 
  private:
-  TokenId Token(int32_t index) const {
-    return AnyToken(index, backbone_->config().vocab_size);
-  }
+  TokenId Token(int32_t index) const { return AnyToken(index, backbone_->config().vocab_size); }
 
   Backbone* const backbone_;
   const int32_t capacity_;
@@ -174,13 +172,14 @@ absl::Status RunBenchRead(const ReadFlags& flags) {
     std::printf("%s, %s, %d threads, one word (1.4 tokens) read and one written, medians of %d\n",
                 subject.name.c_str(), backend.c_str(), flags.subject.threads, flags.rounds);
     std::printf("%8s %22s %22s %22s\n", "", "group", "bs_full", "all anew");
-    std::printf("%8s%s\n", "words", "         ms       rows         ms       rows         ms       rows");
+    std::printf("%8s%s\n", "words",
+                "         ms       rows         ms       rows         ms       rows");
   }
   std::map<int32_t, std::map<std::string, ReadCost>> results;
   Json rows = Json::array();
   for (const int32_t words : flags.words) {
-    DRAGOMAN_ASSIGN_OR_RETURN(results[words], MedianRead(subject.backbone.get(), words,
-                                                         flags.rounds, &clock));
+    DRAGOMAN_ASSIGN_OR_RETURN(results[words],
+                              MedianRead(subject.backbone.get(), words, flags.rounds, &clock));
     Json row = Json::object();
     row["source_words"] = words;
     row["source_tokens"] = TokensOfWords(words);
@@ -206,11 +205,11 @@ absl::Status RunBenchRead(const ReadFlags& flags) {
     std::printf("%s\n", DumpJson(json, 2).c_str());
   }
   if (flags.svg.empty()) return absl::OkStatus();
-  return WritePicture(results,
-                      absl::StrCat("A word more: ", subject.name, ", ", backend, ", ",
-                                   flags.subject.threads, flags.subject.threads == 1
-                                                              ? " thread" : " threads"),
-                      flags.svg);
+  return WritePicture(
+      results,
+      absl::StrCat("A word more: ", subject.name, ", ", backend, ", ", flags.subject.threads,
+                   flags.subject.threads == 1 ? " thread" : " threads"),
+      flags.svg);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "model/cli/open_model.h"
 #include "model/corpus/corpus_reader.h"
 #include "model/evaluate/evaluation.h"
+#include "model/evaluate/paced_translation.h"
 #include "model/routing/skip_dial.h"
 
 namespace dragoman::model {
@@ -20,6 +21,7 @@ struct EvaluateFlags {
   std::string source, reference, pairs, target, policy = "wait-k:3", hypotheses, segments = "line";
   bool json = false, bootstrap = false;
   size_t limit = 0;
+  Pace pace{.seconds_per_word = 0};
 };
 
 struct TestSet {
@@ -72,6 +74,13 @@ void PrintReport(const EvaluationReport& report) {
   }
   std::printf("  AL %.3f   LAAL %.3f   AP %.3f   (%zu scored, %zu without a word)\n", report.al,
               report.laal, report.ap, report.lag_scored, report.lag_skipped);
+  if (report.paced.has_value()) {
+    std::printf(
+        "  LAAL_CA %.3f s   a word after its READ: p50 %.1f ms, p95 %.1f ms, p99 %.1f ms   (pace "
+        "speakers at %.2f s a word)\n",
+        report.paced->laal_ca, 1e3 * report.paced->p50, 1e3 * report.paced->p95,
+        1e3 * report.paced->p99, report.speakers, report.seconds_per_word);
+  }
   std::printf("  %lld target tokens, %lld rows fed, %lld of them probes, %lld failed lines\n",
               static_cast<long long>(report.target_tokens),
               static_cast<long long>(report.decode_rows), static_cast<long long>(report.probe_rows),
@@ -105,7 +114,10 @@ absl::Status RunEvaluate(const EvaluateFlags& flags) {
   const TimePoint begin = clock.Now();
   DRAGOMAN_ASSIGN_OR_RETURN(
       const std::vector<TranslatedLine> lines,
-      TranslateCorpus(model.engine.get(), *model.tokenizer, set.sources, options));
+      flags.pace.seconds_per_word > 0
+          ? TranslatePaced(model.engine.get(), *model.tokenizer, set.sources, options, flags.pace,
+                           &clock)
+          : TranslateCorpus(model.engine.get(), *model.tokenizer, set.sources, options));
   if (terminal) std::fprintf(stderr, "\n");
   DRAGOMAN_ASSIGN_OR_RETURN(EvaluationReport report,
                             Evaluate(lines, set.references, flags.bootstrap));
@@ -114,6 +126,8 @@ absl::Status RunEvaluate(const EvaluateFlags& flags) {
   report.source_language = options.source_language;
   report.target_language = flags.target;
   report.policy = policy->name();
+  report.seconds_per_word = flags.pace.seconds_per_word;
+  report.speakers = flags.pace.speakers;
   if (!flags.hypotheses.empty()) {
     std::string text;
     for (const TranslatedLine& line : lines) absl::StrAppend(&text, line.text, "\n");
@@ -136,7 +150,7 @@ absl::Status RunEvaluate(const EvaluateFlags& flags) {
 void AddEvaluateCommand(CLI::App* app, CommandBody* body) {
   auto flags = std::make_shared<EvaluateFlags>();
   CLI::App* command = app->add_subcommand(
-      "evaluate", "Translate a test set through the engine; BLEU, chrF2, AL, LAAL, AP");
+      "evaluate", "Translate a test set through the engine; BLEU, chrF2, AL, LAAL, LAAL_CA, AP");
   command->add_option("--model", flags->model.folder, "Model package")->required();
   command->add_option("--source", flags->source, "Source lines (plain or .xz)");
   command->add_option("--reference", flags->reference, "Reference lines");
@@ -171,6 +185,16 @@ void AddEvaluateCommand(CLI::App* app, CommandBody* body) {
   command->add_option("--threads", flags->model.threads, "0: the library's choice")
       ->capture_default_str();
   command->add_option("--batch", flags->model.slots, "Lines in work at a time")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 4096));
+  command
+      ->add_option(
+          "--pace", flags->pace.seconds_per_word,
+          "Computation-aware lag too (LAAL_CA): seconds between words; lines are spoken at "
+          "this pace in simulated time, steps take the time that they take")
+      ->check(CLI::Range(0.001, 60.0));
+  command
+      ->add_option("--speakers", flags->pace.speakers, "With --pace: lines spoken at the same time")
       ->capture_default_str()
       ->check(CLI::Range(1, 4096));
   command->add_flag("--bootstrap", flags->bootstrap, "95 % intervals, 1000 resamples, seed 12345");

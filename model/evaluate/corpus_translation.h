@@ -2,7 +2,6 @@
 // engine and detokeniser, many lines at once in one continuous batch. One thread only.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -11,25 +10,11 @@
 #include "base/status.h"
 #include "model/api/stream_layout.h"
 #include "model/engine/engine.h"
+#include "model/evaluate/line_translation.h"
 #include "model/policy/policy.h"
 #include "model/tokenizer/tokenizer.h"
 
 namespace dragoman::model {
-
-struct TranslatedLine {
-  std::string text;             // segments joined by one blank
-  std::vector<TokenId> tokens;  // committed target tokens, all segments
-  std::vector<int64_t> delays;  // source words read when each target word was closed
-  int64_t source_words = 0;
-  int64_t source_tokens = 0;
-  int64_t segments = 0;
-  int64_t decode_rows = 0;
-  int64_t probe_rows = 0;
-  int64_t eos_waits = 0;
-  int64_t modules_skipped = 0;
-  int64_t guards = 0;   // segments that a guard ended
-  absl::Status status;  // not OK: this line failed, the others did not
-};
 
 struct CorpusTranslationOptions {
   std::string source_language = "en";

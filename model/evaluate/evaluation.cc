@@ -35,6 +35,34 @@ absl::StatusOr<TextScores> ScoreText(const std::vector<std::string>& hypotheses,
   return scores;
 }
 
+namespace {
+
+std::optional<PacedLag> ScorePaced(const std::vector<TranslatedLine>& lines,
+                                   const std::vector<LagSegment>& lags) {
+  PacedLag paced;
+  std::vector<double> latencies;
+  size_t scored = 0;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const TranslatedLine& line = lines[i];
+    if (line.emit_seconds.empty()) continue;
+    const double duration = line.arrival_seconds.empty() ? 0 : line.arrival_seconds.back();
+    paced.laal_ca += *ComputationAwareLaal(line.emit_seconds, duration, lags[i].reference_words);
+    ++scored;
+    for (const double latency :
+         EmissionLatencies(line.emit_seconds, lags[i].delays, line.arrival_seconds)) {
+      latencies.push_back(latency);
+    }
+  }
+  if (scored == 0) return std::nullopt;
+  paced.laal_ca /= static_cast<double>(scored);
+  paced.p50 = Percentile(latencies, 50);
+  paced.p95 = Percentile(latencies, 95);
+  paced.p99 = Percentile(latencies, 99);
+  return paced;
+}
+
+}  // namespace
+
 absl::StatusOr<EvaluationReport> Evaluate(const std::vector<TranslatedLine>& lines,
                                           const std::vector<std::string>& references,
                                           bool bootstrap) {
@@ -70,6 +98,7 @@ absl::StatusOr<EvaluationReport> Evaluate(const std::vector<TranslatedLine>& lin
   report.ap_ref = lag.mean.ap_ref;
   report.dal = lag.mean.dal;
   report.gpe_al = lag.mean.gpe_al;
+  report.paced = ScorePaced(lines, lags);
   report.lag_scored = lag.scored;
   report.lag_skipped = lag.skipped;
   return report;
@@ -105,6 +134,13 @@ Json ToJson(const EvaluationReport& report) {
   json["ap_ref"] = report.ap_ref;
   json["dal"] = report.dal;
   json["gpe_al"] = report.gpe_al;
+  if (report.paced.has_value()) {
+    json["laal_ca"] = report.paced->laal_ca;
+    json["emission_latency"] = {
+        {"p50", report.paced->p50}, {"p95", report.paced->p95}, {"p99", report.paced->p99}};
+    json["seconds_per_word"] = report.seconds_per_word;
+    json["speakers"] = report.speakers;
+  }
   json["lag_scored"] = report.lag_scored;
   json["lag_skipped"] = report.lag_skipped;
   json["source_words"] = report.source_words;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,10 +23,19 @@ struct TextScores {
 absl::StatusOr<TextScores> ScoreText(const std::vector<std::string>& hypotheses,
                                      const std::vector<std::string>& references, bool bootstrap);
 
+// Lag with queueing and compute, of lines that TranslatePaced() made.
+struct PacedLag {
+  double laal_ca = 0;                // seconds, mean over the lines with a translation
+  double p50 = 0, p95 = 0, p99 = 0;  // seconds from the READ that allowed a word to the word
+};
+
 struct EvaluationReport {
   std::string model, source_language, target_language, policy;
   TextScores text;
   double al = 0, laal = 0, ap = 0, ap_ref = 0, dal = 0, gpe_al = 0;
+  std::optional<PacedLag> paced;
+  double seconds_per_word = 0;  // of `paced`; set by who asked for it
+  size_t speakers = 0;
   size_t lag_scored = 0, lag_skipped = 0;
   int64_t source_words = 0, source_tokens = 0, target_words = 0, target_tokens = 0;
   int64_t decode_rows = 0, probe_rows = 0, eos_waits = 0, guards = 0, failed_lines = 0;

@@ -1,57 +1,36 @@
 #include "model/evaluate/gate_recorder.h"
 
-#include <string>
 #include <utility>
 
 #include "base/status_macros.h"
+#include "model/api/forwarding_backbone.h"
 
 namespace dragoman::model {
 
-class GateRecorder::WatchedBackbone final : public Backbone {
+class GateRecorder::WatchedBackbone final : public ForwardingBackbone {
  public:
   WatchedBackbone(std::unique_ptr<Backbone> inner, GateRecorder* recorder)
-      : inner_(std::move(inner)), recorder_(*recorder) {}
+      : ForwardingBackbone(std::move(inner)), recorder_(*recorder) {}
 
-  const ModelConfig& config() const override { return inner_->config(); }
-  std::string description() const override { return inner_->description(); }
-  int64_t weight_bytes() const override { return inner_->weight_bytes(); }
-  int64_t kv_page_bytes() const override { return inner_->kv_page_bytes(); }
   absl::StatusOr<StreamId> Open(int32_t source_capacity, int32_t target_capacity,
                                 int32_t phi) override {
     DRAGOMAN_ASSIGN_OR_RETURN(const StreamId stream,
-                              inner_->Open(source_capacity, target_capacity, phi));
+                              ForwardingBackbone::Open(source_capacity, target_capacity, phi));
     recorder_.OnOpen(stream, phi);
     return stream;
   }
-  absl::Status Close(StreamId stream) override { return inner_->Close(stream); }
-  absl::StatusOr<StreamLengths> Lengths(StreamId stream) const override {
-    return inner_->Lengths(stream);
-  }
   absl::Status SetPrompt(StreamId stream, int32_t prompt_rows) override {
-    DRAGOMAN_RETURN_IF_ERROR(inner_->SetPrompt(stream, prompt_rows));
+    DRAGOMAN_RETURN_IF_ERROR(ForwardingBackbone::SetPrompt(stream, prompt_rows));
     recorder_.OnPrompt(stream, prompt_rows);
     return absl::OkStatus();
   }
   absl::Status Forward(const StepBatch& batch, StepOutput* output) override {
-    DRAGOMAN_RETURN_IF_ERROR(inner_->Forward(batch, output));
+    DRAGOMAN_RETURN_IF_ERROR(ForwardingBackbone::Forward(batch, output));
     recorder_.OnStep(batch, *output);
     return absl::OkStatus();
   }
-  absl::Status Truncate(StreamId stream, Side side, int32_t new_length) override {
-    return inner_->Truncate(stream, side, new_length);
-  }
-  absl::StatusOr<CacheMark> Mark(StreamId stream) const override { return inner_->Mark(stream); }
-  absl::Status Rollback(StreamId stream, const CacheMark& mark) override {
-    return inner_->Rollback(stream, mark);
-  }
-  CacheStats Stats() const override { return inner_->Stats(); }
-  absl::Status ReadCache(StreamId stream, Side side, int32_t row, int64_t layer, bool keys,
-                         std::vector<float>* out) const override {
-    return inner_->ReadCache(stream, side, row, layer, keys, out);
-  }
 
  private:
-  const std::unique_ptr<Backbone> inner_;
   GateRecorder& recorder_;
 };
 

@@ -95,8 +95,8 @@ absl::Status CheckPanels(const std::vector<LogPanel>& panels) {
       points += line.points.size();
       for (const auto& [x, y] : line.points) {
         if (x > 0 && y > 0) continue;
-        return absl::InvalidArgumentError(absl::StrFormat(
-            "%s: %g, %g has no place on logarithmic axes", line.name, x, y));
+        return absl::InvalidArgumentError(
+            absl::StrFormat("%s: %g, %g has no place on logarithmic axes", line.name, x, y));
       }
     }
     if (points == 0) return absl::InvalidArgumentError("a panel without points");
@@ -131,8 +131,8 @@ absl::StatusOr<std::string> DrawLogPlot(const std::vector<LogPanel>& panels,
     const LogAxis y = AxisOf(panel, false, kPanelHeight - kBottom, kTop);
     DrawAxes(panel, x, y, &svg);
     for (const LogLine& line : panel.lines) {
-      const auto index = static_cast<size_t>(
-          std::find(names.begin(), names.end(), line.name) - names.begin());
+      const auto index =
+          static_cast<size_t>(std::find(names.begin(), names.end(), line.name) - names.begin());
       DrawLine(line, kSvgColours[index % kSvgColours.size()], x, y, &svg);
     }
     left += kPanelWidth;

@@ -19,9 +19,9 @@ TEST(LogPlotTest, TenfoldIsOneDistanceEverywhere) {
 }
 
 TEST(LogPlotTest, ANameHasOneColourInAllPanels) {
-  const auto svg = DrawLogPlot({{"x", "y", {{"a<b", {{1, 1}}}, {"c", {{2, 2}}}}},
-                                {"x", "z", {{"c", {{2, 2}, {3, 9}}}}}},
-                               "Cost & length");
+  const auto svg = DrawLogPlot(
+      {{"x", "y", {{"a<b", {{1, 1}}}, {"c", {{2, 2}}}}}, {"x", "z", {{"c", {{2, 2}, {3, 9}}}}}},
+      "Cost & length");
   ASSERT_TRUE(svg.ok()) << svg.status();
   EXPECT_THAT(*svg, HasSubstr("Cost &amp; length"));
   EXPECT_THAT(*svg, HasSubstr("a&lt;b"));

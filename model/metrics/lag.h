@@ -48,8 +48,8 @@ struct LagCorpusScores {
 LagCorpusScores ScoreLagCorpus(std::span<const LagSegment> segments);
 
 // Computation-aware LAAL in the unit of time of its arguments: `emit_times` of the target words
-// since the start of the segment, with queueing and compute; `source_duration` from the arrival of
-// the first source word to that of the last. Nothing without emit times.
+// since the start of the segment, with queueing and compute; `source_duration` from that start to
+// the arrival of the last source word. Nothing without emit times.
 std::optional<double> ComputationAwareLaal(std::span<const double> emit_times,
                                            double source_duration,
                                            std::optional<int64_t> reference_words);
