@@ -76,8 +76,8 @@ void PrintReport(const EvaluationReport& report) {
               report.laal, report.ap, report.lag_scored, report.lag_skipped);
   if (report.paced.has_value()) {
     std::printf(
-        "  LAAL_CA %.3f s   a word after its READ: p50 %.1f ms, p95 %.1f ms, p99 %.1f ms   (pace "
-        "speakers at %.2f s a word)\n",
+        "  LAAL_CA %.3f s   a word after its READ: p50 %.1f ms, p95 %.1f ms, p99 %.1f ms   "
+        "(speakers: %zu, %.2f s a word)\n",
         report.paced->laal_ca, 1e3 * report.paced->p50, 1e3 * report.paced->p95,
         1e3 * report.paced->p99, report.speakers, report.seconds_per_word);
   }

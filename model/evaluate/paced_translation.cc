@@ -49,12 +49,10 @@ absl::StatusOr<std::vector<TranslatedLine>> TranslatePaced(Engine* engine,
                                                            const std::vector<std::string>& lines,
                                                            const CorpusTranslationOptions& options,
                                                            const Pace& pace, Clock* clock) {
-  if (!(pace.seconds_per_word > 0) || pace.speakers == 0 ||
-      pace.speakers > engine->stats().slots) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("pace: ", pace.seconds_per_word, " s a word, ", pace.speakers,
-                     " speakers; needs more than 0 s and 1 to ", engine->stats().slots,
-                     " speakers"));
+  if (!(pace.seconds_per_word > 0) || pace.speakers == 0 || pace.speakers > engine->stats().slots) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "pace: ", pace.seconds_per_word, " s a word, ", pace.speakers,
+        " speakers; needs more than 0 s and 1 to ", engine->stats().slots, " speakers"));
   }
   std::vector<TranslatedLine> results(lines.size());
   std::list<SpokenLine> spoken;
@@ -70,11 +68,11 @@ absl::StatusOr<std::vector<TranslatedLine>> TranslatePaced(Engine* engine,
                                                       &line.sink));
       line.begin = now;
       if (next < pace.speakers) {
-        line.begin += pace.seconds_per_word * static_cast<double>(next) /
-                      static_cast<double>(pace.speakers);
+        line.begin +=
+            pace.seconds_per_word * static_cast<double>(next) / static_cast<double>(pace.speakers);
       }
-      line.words = EncodeLine(tokenizer, lines[next], options.source_language,
-                              options.automatic_segments);
+      line.words =
+          EncodeLine(tokenizer, lines[next], options.source_language, options.automatic_segments);
       for (size_t w = 1; w <= line.words.size(); ++w) {
         line.result->arrival_seconds.push_back(static_cast<double>(w) * pace.seconds_per_word);
       }
