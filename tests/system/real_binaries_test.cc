@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -351,6 +352,52 @@ TEST(EvaluatorTest, ScoreAgreesWithItselfAndNamesMissingFiles) {
              "", /*expected_exit=*/1);
   RunProgram({"dragoman-model", "score"}, "", /*expected_exit=*/2);
   std::filesystem::remove_all(folder);
+}
+
+TEST(EvaluatorTest, PacedLagIsLagInWordsAndTheTimeOfTheSteps) {
+  const std::string folder = absl::StrCat(::testing::TempDir(), "/paced_", getpid());
+  std::filesystem::create_directories(folder);
+  ASSERT_TRUE(WriteFileAtomically(folder + "/a", absl::StrJoin(Sentences(), "\n") + "\n").ok());
+  const auto evaluate = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {
+        "dragoman-model", "evaluate",    "--model",     kModel,     "--source",
+        folder + "/a",    "--reference", folder + "/a", "--target", "de",
+        "--threads",      "1",           "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return ParseJson(RunProgram(arguments, "")).value_or(Json());
+  };
+
+  const Json plain = evaluate({});
+  const Json paced = evaluate({"--pace", "0.35", "--speakers", "4"});
+
+  EXPECT_FALSE(plain.contains("laal_ca"));
+  EXPECT_EQ(paced["bleu"], plain["bleu"]);
+  EXPECT_EQ(paced["laal"], plain["laal"]);
+  EXPECT_GT(paced["laal_ca"].get<double>(), 0.35 * paced["laal"].get<double>());
+  EXPECT_GT(paced["emission_latency"]["p99"].get<double>(), 0);
+  EXPECT_EQ(paced["speakers"], 4);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(BenchTest, AWordMoreCostsRowsByTheWayItIsRead) {
+  const std::string picture = absl::StrCat(::testing::TempDir(), "/bench_read_", getpid(), ".svg");
+  const Json json =
+      ParseJson(RunProgram({"dragoman-model", "bench-read", "--shape", "15m", "--words", "5", "20",
+                            "--rounds", "1", "--json", "--svg", picture},
+                           ""))
+          .value_or(Json());
+
+  ASSERT_EQ(json["rows"].size(), 2u);
+  const Json& early = json["rows"][0];  // 7 tokens a side, one more word is one token
+  const Json& late = json["rows"][1];   // 28
+  EXPECT_EQ(early["group"]["rows"], 2);
+  EXPECT_EQ(late["group"]["rows"], 2);
+  EXPECT_EQ(early["bs_full"]["rows"], 8 + 7 + 1);
+  EXPECT_EQ(late["bs_full"]["rows"], 29 + 28 + 1);
+  EXPECT_EQ(late["all_anew"]["rows"], 29 + 29);
+  EXPECT_GT(late["group"]["ms"].get<double>(), 0);
+  EXPECT_NE(ReadFile(picture).value_or("").find("bs_full"), std::string::npos);
+  std::filesystem::remove(picture);
 }
 
 }  // namespace
