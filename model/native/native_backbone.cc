@@ -7,7 +7,6 @@
 #include <span>
 #include <utility>
 
-#include "base/check.h"
 #include "base/clock.h"
 #include "base/cpu_quota.h"
 #include "base/status_macros.h"
@@ -17,9 +16,10 @@
 #include "model/kernels/quantized_rows.h"
 #include "model/kernels/row_ops.h"
 #include "model/kv_cache/cached_backbone.h"
-#include "model/native/large_memory.h"
+#include "model/native/kv_pool.h"
 #include "model/native/native_weights.h"
 #include "model/native/row_gates.h"
+#include "model/native/row_set.h"
 #include "model/native/team_governor.h"
 #include "model/native/thread_team.h"
 #include "model/routing/gates.h"
@@ -27,12 +27,8 @@
 namespace dragoman::model {
 namespace {
 
-static_assert(kKeyPageRows == kPageRows);
-
 // Multiply-adds that are worth a piece of their own for a thread: about a microsecond.
 constexpr int64_t kPieceWork = 1 << 15;
-
-int64_t RoundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
 class NativeBackbone final : public CachedBackbone {
  public:
@@ -48,9 +44,8 @@ class NativeBackbone final : public CachedBackbone {
         router_exec_(options.router_exec),
         record_scores_(options.record_scores && gates_ != nullptr &&
                        std::holds_alternative<Router>(*gates_)),
-        kv_type_(options.kv.value_or(quantized() ? KvType::kFloat16 : KvType::kFloat32)),
-        value_stride_(RoundUp(config.head_dim, kKeyPageRows)),
-        page_entries_(config.num_kv_heads * kPageRows * (config.head_dim + value_stride_)) {
+        pool_(config, options.kv.value_or(quantized() ? KvType::kFloat16 : KvType::kFloat32),
+              options.max_pages) {
     const RopeFrequencies frequencies = ComputeRopeFrequencies(config);
     const auto half = static_cast<size_t>(config.head_dim / 2);
     for (int64_t position = 0; position < config.max_positions; ++position) {
@@ -60,14 +55,8 @@ class NativeBackbone final : public CachedBackbone {
         sin_.push_back(static_cast<float>(std::sin(angle) * frequencies.amplitude));
       }
     }
-    for (int64_t layer = 0; layer < config.num_layers; ++layer) {
-      pool_.emplace_back();
-      if (!config.modules_of(layer).attention) continue;
-      pool_.back() = LargeMemory::Map(options.max_pages * static_cast<size_t>(page_bytes()));
-      DRAGOMAN_CHECK_MSG(pool_.back().data() != nullptr, "no memory for the KV pool");
-    }
     if (options.poison_freed_pages) {
-      cache_.SetPageReleased([this](PageId page) { Poison(page); });
+      cache_.SetPageReleased([this](PageId page) { pool_.Poison(page); });
     }
   }
 
@@ -76,11 +65,11 @@ class NativeBackbone final : public CachedBackbone {
     const std::string kernel =
         quantized() ? absl::StrCat("-", QuantizedKernelName()) : std::string();
     return absl::StrCat("native-cpu-", std::string(WeightTypeName(weights_.type)), "-kv-",
-                        std::string(KvTypeName(kv_type_)), "-", KernelTarget(), kernel);
+                        std::string(KvTypeName(pool_.type())), "-", KernelTarget(), kernel);
   }
 
   int64_t weight_bytes() const override { return weights_.matrix_bytes(); }
-  int64_t kv_page_bytes() const override { return config_.attention_layers() * page_bytes(); }
+  int64_t kv_page_bytes() const override { return config_.attention_layers() * pool_.page_bytes(); }
 
   absl::Status Forward(const StepBatch& batch, StepOutput* output) override {
     DRAGOMAN_RETURN_IF_ERROR(CheckAttention(batch, config_));
@@ -117,16 +106,7 @@ class NativeBackbone final : public CachedBackbone {
                                                 layer, " of ", config_.num_layers));
     }
     out->clear();
-    if (!config_.modules_of(layer).attention) return absl::OkStatus();
-    for (int64_t head = 0; head < config_.num_kv_heads; ++head) {
-      const PageId page = table[row / kPageRows];
-      const int64_t slot = row % kPageRows;
-      for (int64_t i = 0; i < config_.head_dim; ++i) {
-        out->push_back(keys
-                           ? LoadKv(kv_type_, Keys(layer, page, head), i * kPageRows + slot)
-                           : LoadKv(kv_type_, Values(layer, page, head), slot * value_stride_ + i));
-      }
-    }
+    pool_.Read(layer, table[row / kPageRows], row % kPageRows, keys, out);
     return absl::OkStatus();
   }
 
@@ -148,16 +128,6 @@ class NativeBackbone final : public CachedBackbone {
     if (quantized()) out->Quantize(r);
   }
 
-  // A page of a layer: keys [kv_heads, head_dim, 16], then values [kv_heads, 16, value_stride].
-  std::byte* Keys(int64_t layer, PageId page, int64_t head) const {
-    return pool_[layer].data() +
-           KvTypeBytes(kv_type_) * (page * page_entries_ + head * kPageRows * config_.head_dim);
-  }
-  std::byte* Values(int64_t layer, PageId page, int64_t head) const {
-    return Keys(layer, page, config_.num_kv_heads) +
-           KvTypeBytes(kv_type_) * head * kPageRows * value_stride_;
-  }
-  int64_t page_bytes() const { return page_entries_ * KvTypeBytes(kv_type_); }
   int64_t query_panels() const {
     return config_.num_heads * config_.head_dim / PackedMatrix::kPanelOutputs;
   }
@@ -183,21 +153,6 @@ class NativeBackbone final : public CachedBackbone {
     grow_inputs(&activated_, config_.ffn_size, weights_.type);
     grow_inputs(&final_, config_.hidden_size, weights_.head.type());
   }
-
-  // Rows of a step that a module computes, ascending, and whose results it keeps.
-  struct RowSet {
-    int64_t row(int64_t i) const { return all ? i : rows[static_cast<size_t>(i)]; }
-    bool in_place() const { return all && dropped.empty(); }
-    ExecPath path() const {
-      if (!all) return count == 0 ? ExecPath::kEmpty : ExecPath::kGather;
-      return dropped.empty() ? ExecPath::kDense : ExecPath::kMasked;
-    }
-
-    bool all = true;               // every row of the step is computed
-    int64_t count = 0;             // rows computed; they lie behind each other in the buffers
-    std::vector<int32_t> rows;     // unless all
-    std::vector<uint8_t> dropped;  // per row: it skips the module; empty: no row does
-  };
 
   // Whether some row of the step may skip something; its gates are decided layer by layer then.
   void PlanGates(const StepBatch& batch, StepOutput* output) {
@@ -226,42 +181,19 @@ class NativeBackbone final : public CachedBackbone {
   // The rows that run a module of a layer under the gates of the step.
   void SelectRows(std::span<const uint8_t> gates, int64_t rows, int64_t layer, uint8_t module,
                   RowSet* set) const {
-    set->all = true;
-    set->count = rows;
-    set->rows.clear();
-    set->dropped.clear();
-    if (!routed_) return;
-    for (int64_t r = 0; r < rows; ++r) {
-      const bool runs = (gates[static_cast<size_t>(r * config_.num_layers + layer)] & module) != 0;
-      set->dropped.push_back(runs ? 0 : 1);
-      if (runs) set->rows.push_back(static_cast<int32_t>(r));
-    }
-    const auto running = static_cast<int64_t>(set->rows.size());
-    if (running == rows) set->dropped.clear();
-    if (running == rows || router_exec_ == RouterExec::kMasked) return;
-    set->all = false;
-    set->count = running;
+    if (!routed_) return set->SelectAll(rows);
+    set->Select(gates, rows, config_.num_layers, layer, module,
+                router_exec_ != RouterExec::kMasked);
   }
 
-  // The residual rows that a module adds to: in place, or copies of them that KeepResidual() puts
-  // back, so that a row which skips the module keeps its bits.
+  // The residual rows that a module adds to: in place, or copies that KeepResidual() puts back.
   float* TakeResidual(const RowSet& set) {
     if (set.in_place()) return hidden_.data();
-    const int64_t hidden = config_.hidden_size;
-    for (int64_t i = 0; i < set.count; ++i) {
-      const float* row = hidden_.data() + set.row(i) * hidden;
-      std::copy(row, row + hidden, residual_.data() + i * hidden);
-    }
+    set.CopyOut(hidden_.data(), config_.hidden_size, residual_.data());
     return residual_.data();
   }
   void KeepResidual(const RowSet& set) {
-    if (set.in_place()) return;
-    const int64_t hidden = config_.hidden_size;
-    for (int64_t i = 0; i < set.count; ++i) {
-      if (set.all && set.dropped[static_cast<size_t>(i)] != 0) continue;
-      const float* row = residual_.data() + i * hidden;
-      std::copy(row, row + hidden, hidden_.data() + set.row(i) * hidden);
-    }
+    if (!set.in_place()) set.CopyBack(residual_.data(), config_.hidden_size, hidden_.data());
   }
 
   // The pages that each row sees, without their addresses, which differ by layer and head.
@@ -286,7 +218,7 @@ class NativeBackbone final : public CachedBackbone {
     }
     key_begin_.push_back(static_cast<int64_t>(key_pages_.size()));
     scratch_floats_ = AttentionScratch(
-        config_.num_kv_heads, config_.num_heads / config_.num_kv_heads, most, value_stride_);
+        config_.num_kv_heads, config_.num_heads / config_.num_kv_heads, most, pool_.value_stride());
     const auto size = static_cast<size_t>(scratch_floats_ * team_.threads());
     if (scratch_.size() < size) scratch_.resize(size);
   }
@@ -321,7 +253,7 @@ class NativeBackbone final : public CachedBackbone {
               if (wanted.layer != layer) continue;
               const std::vector<KeyPage>& pages = PagesOfRow(r, layer, wanted.head / group, worker);
               AttentionWeights({qkv_.data() + r * qkv_size() + wanted.head * config_.head_dim, 1, 1,
-                                config_.head_dim, value_stride_, nullptr, kv_type_},
+                                config_.head_dim, pool_.value_stride(), nullptr, pool_.type()},
                                pages, weights);
               for (int64_t k = 0; k < seen; ++k) out[k] += share * weights[prompt + k];
             }
@@ -340,8 +272,8 @@ class NativeBackbone final : public CachedBackbone {
     pages.clear();
     for (int64_t k = key_begin_[r]; k < key_begin_[r + 1]; ++k) {
       const PlannedPage& page = key_pages_[k];
-      pages.push_back(
-          {Keys(layer, page.page, h), Values(layer, page.page, h), page.begin, page.end});
+      pages.push_back({pool_.Keys(layer, page.page, h), pool_.Values(layer, page.page, h),
+                       page.begin, page.end});
     }
     return pages;
   }
@@ -455,7 +387,7 @@ class NativeBackbone final : public CachedBackbone {
       if (attending_.dropped[r] != 0) keys += placements_[r].keys.size();
     }
     routing->kv_bytes_saved +=
-        keys * 2 * config_.num_kv_heads * config_.head_dim * KvTypeBytes(kv_type_);
+        keys * 2 * config_.num_kv_heads * config_.head_dim * KvTypeBytes(pool_.type());
   }
   void CountMlpPath(const NativeLayer& weights, StepRouting* routing) const {
     ++routing->calls(feeding_.path());
@@ -536,13 +468,8 @@ class NativeBackbone final : public CachedBackbone {
     }
     const RowPlacement& place = placements_[r];
     for (int64_t h = 0; h < kv_heads; ++h) {
-      const float* const key = qkv + (heads + h) * head_dim;
-      const float* const value = qkv + (heads + kv_heads + h) * head_dim;
-      const int64_t entry = KvTypeBytes(kv_type_);
-      StoreKv(kv_type_, key, head_dim, kPageRows, Keys(layer, place.page, h) + place.slot * entry);
-      std::byte* const values = Values(layer, place.page, h) + place.slot * value_stride_ * entry;
-      StoreKv(kv_type_, value, head_dim, 1, values);
-      std::fill(values + head_dim * entry, values + value_stride_ * entry, std::byte{0});
+      pool_.Store(layer, place.page, place.slot, h, qkv + (heads + h) * head_dim,
+                  qkv + (heads + kv_heads + h) * head_dim);
     }
   }
 
@@ -570,9 +497,9 @@ class NativeBackbone final : public CachedBackbone {
                               kv_heads * (part + 1) / parts - h,
                               group,
                               head_dim,
-                              value_stride_,
+                              pool_.value_stride(),
                               attended_.row(i) + h * group * head_dim,
-                              kv_type_};
+                              pool_.type()};
                           Attention(heads, pages, scratch_.data() + worker * scratch_floats_);
                         }
                       });
@@ -592,15 +519,6 @@ class NativeBackbone final : public CachedBackbone {
     Multiply(weights_.head, nullptr, final_, wanted, false, output->logits.data());
   }
 
-  void Poison(PageId page) {
-    const std::vector<float> nothing(static_cast<size_t>(page_entries_),
-                                     std::numeric_limits<float>::quiet_NaN());
-    for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
-      if (!config_.modules_of(layer).attention) continue;
-      StoreKv(kv_type_, nothing.data(), page_entries_, 1, Keys(layer, page, 0));
-    }
-  }
-
   struct PlannedPage {
     PageId page = 0;
     int32_t begin = 0, end = 0;
@@ -614,11 +532,8 @@ class NativeBackbone final : public CachedBackbone {
   const std::shared_ptr<const GateRule> gates_;  // null: dense
   const RouterExec router_exec_;
   const bool record_scores_;
-  const KvType kv_type_;
-  const int64_t value_stride_;
-  const int64_t page_entries_;     // of one layer
-  std::vector<float> cos_, sin_;   // [max_positions, head_dim / 2]
-  std::vector<LargeMemory> pool_;  // [layers][pages, page_entries]
+  const KvPool pool_;
+  std::vector<float> cos_, sin_;  // [max_positions, head_dim / 2]
 
   // Of the step; they keep their memory from step to step.
   std::vector<RowPlacement> placements_;
