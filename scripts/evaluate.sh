@@ -22,12 +22,13 @@ row() {  # name, file, language, policy
   sed -E 's/.*"bleu":([0-9.]+),"chrf2":([0-9.]+),"segments":([0-9]+).*"bleu_interval":\[([0-9.]+),([0-9.]+)\].*"al":([0-9.-]+),"laal":([0-9.-]+),"ap":([0-9.]+).*"failed_lines":([0-9]+).*"seconds":([0-9.]+).*/\3 \1 \4 \5 \2 \6 \7 \8 \9/' "$work/flat" |
     awk -v name="$1" -v policy="$4" \
       '{printf "| %s | %s | %d | %.1f (%.1f to %.1f) | %.1f | %.2f | %.2f | %.2f | %d |", name, policy, $1, $2, $3, $4, $5, $6, $7, $8, $9}'
+  sed -E 's/.*"repetition":([0-9.e-]+),"reference_repetition":([0-9.e-]+).*/\1 \2/' "$work/flat" | awk '{printf " %.2f (%.2f) |", 100 * $1, 100 * $2}'
   [[ -z ${PACE:-} ]] || sed -E 's/.*"laal_ca":([0-9.e-]+),.*"p95":([0-9.e-]+),.*/\1 \2/' "$work/flat" | awk '{printf " %.2f s | %.1f ms |", $1, 1000 * $2}'
   echo
 }
 
-echo "| set | policy | sentences | BLEU (95 %) | chrF2 | AL | LAAL | AP | failed |${PACE:+ LAAL_CA | p95 |}"
-echo "|---|---|---:|---:|---:|---:|---:|---:|---:|${PACE:+---:|---:|}"
+echo "| set | policy | sentences | BLEU (95 %) | chrF2 | AL | LAAL | AP | failed | rep-4, % (reference) |${PACE:+ LAAL_CA | p95 |}"
+echo "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|${PACE:+---:|---:|}"
 for file in "$folder"/*.en-??.tsv.xz; do
   name=$(basename "$file" .tsv.xz)
   xz -dc "$file" | awk -F'\t' '$7 == "far"' >"$work/far.tsv"

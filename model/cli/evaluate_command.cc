@@ -66,7 +66,9 @@ void PrintReport(const EvaluationReport& report) {
   std::printf("%s %s-%s %s, %zu segments, %.1f s\n", report.model.c_str(),
               report.source_language.c_str(), report.target_language.c_str(), report.policy.c_str(),
               report.text.segments, report.seconds);
-  std::printf("  BLEU %.2f   chrF2 %.2f\n", report.text.bleu, report.text.chrf2);
+  std::printf("  BLEU %.2f   chrF2 %.2f   repeated 4-grams %.2f %% (references %.2f %%)\n",
+              report.text.bleu, report.text.chrf2, 100 * report.repetition,
+              100 * report.reference_repetition);
   if (report.text.bleu_interval.high > 0) {
     std::printf("  95 %% interval: BLEU [%.2f, %.2f], chrF2 [%.2f, %.2f]\n",
                 report.text.bleu_interval.low, report.text.bleu_interval.high,

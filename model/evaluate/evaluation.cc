@@ -5,6 +5,7 @@
 #include "model/metrics/bleu.h"
 #include "model/metrics/chrf.h"
 #include "model/metrics/lag.h"
+#include "model/metrics/repetition.h"
 
 namespace dragoman::model {
 
@@ -36,6 +37,8 @@ absl::StatusOr<TextScores> ScoreText(const std::vector<std::string>& hypotheses,
 }
 
 namespace {
+
+constexpr size_t kRepeatedWords = 4;
 
 std::optional<PacedLag> ScorePaced(const std::vector<TranslatedLine>& lines,
                                    const std::vector<LagSegment>& lags) {
@@ -91,6 +94,8 @@ absl::StatusOr<EvaluationReport> Evaluate(const std::vector<TranslatedLine>& lin
     report.failed_lines += !line.status.ok();
   }
   DRAGOMAN_ASSIGN_OR_RETURN(report.text, ScoreText(hypotheses, references, bootstrap));
+  report.repetition = RepetitionRate(hypotheses, kRepeatedWords);
+  report.reference_repetition = RepetitionRate(references, kRepeatedWords);
   const LagCorpusScores lag = ScoreLagCorpus(lags);
   report.al = lag.mean.al;
   report.laal = lag.mean.laal;
@@ -128,6 +133,8 @@ Json ToJson(const EvaluationReport& report) {
   json["policy"] = report.policy;
   const Json text = ToJson(report.text);
   for (const auto& [name, value] : text.items()) json[name] = value;
+  json["repetition"] = report.repetition;
+  json["reference_repetition"] = report.reference_repetition;
   json["al"] = report.al;
   json["laal"] = report.laal;
   json["ap"] = report.ap;

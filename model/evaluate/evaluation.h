@@ -32,6 +32,7 @@ struct PacedLag {
 struct EvaluationReport {
   std::string model, source_language, target_language, policy;
   TextScores text;
+  double repetition = 0, reference_repetition = 0;  // RepetitionRate() of 4-grams
   double al = 0, laal = 0, ap = 0, ap_ref = 0, dal = 0, gpe_al = 0;
   std::optional<PacedLag> paced;
   double seconds_per_word = 0;  // of `paced`; set by who asked for it
