@@ -11,7 +11,8 @@ shift
 (($# > 0)) || set -- sentence wait-k:3
 model=${MODEL:-model/pretrained}
 scripts/build.sh release dragoman-model >&2
-flags=(${WEIGHTS:+--weights "$WEIGHTS"} ${LIMIT:+--limit "$LIMIT"} ${PACE:+--pace "$PACE" --speakers "${SPEAKERS:-1}"})
+flags=(${WEIGHTS:+--weights "$WEIGHTS"} ${LIMIT:+--limit "$LIMIT"} --batch 128)
+[[ -z ${PACE:-} ]] || flags+=(--pace "$PACE" --speakers "${SPEAKERS:-1}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
