@@ -16,7 +16,7 @@ namespace dragoman::model {
 namespace {
 
 constexpr double kPanelWidth = 380, kPanelHeight = 300, kLeft = 52, kTop = 44, kBottom = 44,
-                 kRight = 14, kLegendLine = 18;
+                 kRight = 14;
 
 std::string KindOf(const std::string& policy) { return policy.substr(0, policy.find(':')); }
 std::string ValueOf(const std::string& policy) {
@@ -131,13 +131,8 @@ absl::StatusOr<std::string> DrawLagPlot(std::vector<LagPoint> points, LagMeasure
     panels[point.target_language][name].push_back(point);
   }
   const double width = kPanelWidth * static_cast<double>(panels.size());
-  const double height = kPanelHeight + kLegendLine * static_cast<double>(names.size()) + 8;
-  std::string svg = absl::StrFormat(
-      "<svg xmlns='http://www.w3.org/2000/svg' width='%.0f' height='%.0f' "
-      "viewBox='0 0 %.0f %.0f' font-family='sans-serif' font-size='11'>\n"
-      "<rect width='100%%' height='100%%' fill='white'/>\n"
-      "<text x='%.0f' y='18' font-size='14' text-anchor='middle'>%s</text>\n",
-      width, height, width, height, width / 2, EscapeSvg(title));
+  const double height = kPanelHeight + kSvgLegendLine * static_cast<double>(names.size()) + 8;
+  std::string svg = BeginSvg(width, height, title);
   double left = 0;
   for (const auto& [language, series] : panels) {
     double lag[2] = {1e300, -1e300}, bleu[2] = {1e300, -1e300};
@@ -164,16 +159,7 @@ absl::StatusOr<std::string> DrawLagPlot(std::vector<LagPoint> points, LagMeasure
     }
     left += kPanelWidth;
   }
-  double legend = kPanelHeight + 10;
-  size_t index = 0;
-  for (const std::string& name : names) {
-    absl::StrAppendFormat(&svg,
-                          "<rect x='%.0f' y='%.1f' width='10' height='10' fill='%s'/>"
-                          "<text x='%.0f' y='%.1f'>%s</text>\n",
-                          kLeft, legend - 9, kSvgColours[index++ % kSvgColours.size()], kLeft + 16,
-                          legend, EscapeSvg(name));
-    legend += kLegendLine;
-  }
+  svg += SvgLegend({names.begin(), names.end()}, kLeft, kPanelHeight + 10);
   return absl::StrCat(svg, "</svg>\n");
 }
 

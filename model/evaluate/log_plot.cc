@@ -11,7 +11,7 @@ namespace dragoman::model {
 namespace {
 
 constexpr double kPanelWidth = 400, kPanelHeight = 320, kLeft = 62, kTop = 44, kBottom = 44,
-                 kRight = 14, kLegendLine = 18;
+                 kRight = 14;
 
 struct LogAxis {
   double low = 0, high = 1, begin = 0, end = 0;  // logarithms to the base of ten, pixels
@@ -118,13 +118,8 @@ absl::StatusOr<std::string> DrawLogPlot(const std::vector<LogPanel>& panels,
     }
   }
   const double width = kPanelWidth * static_cast<double>(panels.size());
-  const double height = kPanelHeight + kLegendLine * static_cast<double>(names.size()) + 8;
-  std::string svg = absl::StrFormat(
-      "<svg xmlns='http://www.w3.org/2000/svg' width='%.0f' height='%.0f' "
-      "viewBox='0 0 %.0f %.0f' font-family='sans-serif' font-size='11'>\n"
-      "<rect width='100%%' height='100%%' fill='white'/>\n"
-      "<text x='%.0f' y='18' font-size='14' text-anchor='middle'>%s</text>\n",
-      width, height, width, height, width / 2, EscapeSvg(title));
+  const double height = kPanelHeight + kSvgLegendLine * static_cast<double>(names.size()) + 8;
+  std::string svg = BeginSvg(width, height, title);
   double left = 0;
   for (const LogPanel& panel : panels) {
     const LogAxis x = AxisOf(panel, true, left + kLeft, left + kPanelWidth - kRight);
@@ -137,15 +132,7 @@ absl::StatusOr<std::string> DrawLogPlot(const std::vector<LogPanel>& panels,
     }
     left += kPanelWidth;
   }
-  double legend = kPanelHeight + 10;
-  for (size_t i = 0; i < names.size(); ++i) {
-    absl::StrAppendFormat(&svg,
-                          "<rect x='%.0f' y='%.1f' width='10' height='10' fill='%s'/>"
-                          "<text x='%.0f' y='%.1f'>%s</text>\n",
-                          kLeft, legend - 9, kSvgColours[i % kSvgColours.size()], kLeft + 16,
-                          legend, EscapeSvg(names[i]));
-    legend += kLegendLine;
-  }
+  svg += SvgLegend(names, kLeft, kPanelHeight + 10);
   return absl::StrCat(svg, "</svg>\n");
 }
 
