@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cstdio>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -89,68 +88,56 @@ class GrowingStream {
   Place at_;
 };
 
-constexpr const char* kReadOnce = "group: read once, written once";
-constexpr const char* kBothAnew = "bs_full: source and target encoded anew";
-constexpr const char* kAllAnew = "source encoded and translation written anew";
-constexpr const char* kWays[] = {kReadOnce, kBothAnew, kAllAnew};
+// A way to go on by a word: what the stream still has of the words before.
+struct Way {
+  const char* key;      // in JSON
+  const char* caption;  // in pictures
+  bool keeps_cache;     // keys and values of both sides
+  bool keeps_target;    // at least the tokens of the translation; else it is written anew
+};
+constexpr Way kWays[] = {{"group", "group: read once, written once", true, true},
+                         {"bs_full", "bs_full: source and target encoded anew", false, true},
+                         {"all_anew", "source encoded and translation written anew", false, false}};
 
-ReadCost operator+(const ReadCost& a, const ReadCost& b) {
-  return {a.seconds + b.seconds, a.rows + b.rows};
-}
-
-// One word more behind `words` words that were read and written, in each of the three ways.
-absl::StatusOr<std::map<std::string, ReadCost>> MeasureRead(Backbone* backbone, int32_t words,
-                                                            Clock* clock) {
+// One word more behind `words` words that were read and written.
+absl::StatusOr<ReadCost> MeasureRead(Backbone* backbone, const Way& way, int32_t words,
+                                     Clock* clock) {
   const int32_t before = TokensOfWords(words), after = TokensOfWords(words + 1);
-  std::map<std::string, ReadCost> costs;
-  const auto measure =
-      [&](const char* way,
-          const std::function<absl::StatusOr<ReadCost>(GrowingStream&)>& read) -> absl::Status {
-    GrowingStream stream(backbone, after, clock);
-    DRAGOMAN_RETURN_IF_ERROR(stream.Open());
-    DRAGOMAN_ASSIGN_OR_RETURN(costs[way], read(stream));
-    return absl::OkStatus();
-  };
-  DRAGOMAN_RETURN_IF_ERROR(measure(kReadOnce, [&](GrowingStream& s) -> absl::StatusOr<ReadCost> {
-    DRAGOMAN_RETURN_IF_ERROR(s.FeedTo({before, before}).status());
-    DRAGOMAN_ASSIGN_OR_RETURN(const ReadCost read, s.FeedTo({after, before}));
-    DRAGOMAN_ASSIGN_OR_RETURN(const ReadCost write, s.WriteTo(after));
-    return read + write;
-  }));
-  DRAGOMAN_RETURN_IF_ERROR(measure(kBothAnew, [&](GrowingStream& s) -> absl::StatusOr<ReadCost> {
-    DRAGOMAN_ASSIGN_OR_RETURN(const ReadCost read, s.FeedTo({after, before}));
-    DRAGOMAN_ASSIGN_OR_RETURN(const ReadCost write, s.WriteTo(after));
-    return read + write;
-  }));
-  DRAGOMAN_RETURN_IF_ERROR(measure(kAllAnew, [&](GrowingStream& s) -> absl::StatusOr<ReadCost> {
-    DRAGOMAN_ASSIGN_OR_RETURN(const ReadCost read, s.FeedTo({after, 0}));
-    DRAGOMAN_ASSIGN_OR_RETURN(const ReadCost write, s.WriteTo(after));
-    return read + write;
-  }));
-  return costs;
+  GrowingStream stream(backbone, after, clock);
+  DRAGOMAN_RETURN_IF_ERROR(stream.Open());
+  if (way.keeps_cache) DRAGOMAN_RETURN_IF_ERROR(stream.FeedTo({before, before}).status());
+  DRAGOMAN_ASSIGN_OR_RETURN(const ReadCost read,
+                            stream.FeedTo({after, way.keeps_target ? before : 0}));
+  DRAGOMAN_ASSIGN_OR_RETURN(const ReadCost write, stream.WriteTo(after));
+  return ReadCost{read.seconds + write.seconds, read.rows + write.rows};
 }
+
+// By key of the way.
+using ReadCosts = std::map<std::string, ReadCost>;
 
 // Medians of the rounds, by way; the ways take turns.
-absl::StatusOr<std::map<std::string, ReadCost>> MedianRead(Backbone* backbone, int32_t words,
-                                                           int32_t rounds, Clock* clock) {
+absl::StatusOr<ReadCosts> MedianRead(Backbone* backbone, int32_t words, int32_t rounds,
+                                     Clock* clock) {
   std::map<std::string, std::vector<double>> seconds;
-  std::map<std::string, ReadCost> result;
+  ReadCosts result;
   for (int32_t round = 0; round < rounds; ++round) {
-    DRAGOMAN_ASSIGN_OR_RETURN(result, MeasureRead(backbone, words, clock));
-    for (const auto& [way, cost] : result) seconds[way].push_back(cost.seconds);
+    for (const Way& way : kWays) {
+      DRAGOMAN_ASSIGN_OR_RETURN(result[way.key], MeasureRead(backbone, way, words, clock));
+      seconds[way.key].push_back(result[way.key].seconds);
+    }
   }
-  for (auto& [way, cost] : result) cost.seconds = Median(seconds[way]);
+  for (auto& [key, cost] : result) cost.seconds = Median(seconds[key]);
   return result;
 }
 
-absl::Status WritePicture(const std::map<int32_t, std::map<std::string, ReadCost>>& results,
-                          const std::string& title, const std::string& file) {
+absl::Status WritePicture(const std::map<int32_t, ReadCosts>& results, const std::string& title,
+                          const std::string& file) {
   LogPanel time{"source words so far", "ms per word read and written", {}};
   LogPanel rows{"source words so far", "rows per word read and written", {}};
-  for (const char* way : kWays) {
-    LogLine of_time{way, {}}, of_rows{way, {}};
+  for (const Way& way : kWays) {
+    LogLine of_time{way.caption, {}}, of_rows{way.caption, {}};
     for (const auto& [words, costs] : results) {
-      const ReadCost& cost = costs.at(way);
+      const ReadCost& cost = costs.at(way.key);
       of_time.points.emplace_back(words, 1000 * cost.seconds);
       of_rows.points.emplace_back(words, static_cast<double>(cost.rows));
     }
@@ -175,7 +162,7 @@ absl::Status RunBenchRead(const ReadFlags& flags) {
     std::printf("%8s%s\n", "words",
                 "         ms       rows         ms       rows         ms       rows");
   }
-  std::map<int32_t, std::map<std::string, ReadCost>> results;
+  std::map<int32_t, ReadCosts> results;
   Json rows = Json::array();
   for (const int32_t words : flags.words) {
     DRAGOMAN_ASSIGN_OR_RETURN(results[words],
@@ -184,10 +171,9 @@ absl::Status RunBenchRead(const ReadFlags& flags) {
     row["source_words"] = words;
     row["source_tokens"] = TokensOfWords(words);
     if (!flags.json) std::printf("%8d", words);
-    for (const auto& [way, name] : {std::pair{kReadOnce, "group"}, std::pair{kBothAnew, "bs_full"},
-                                    std::pair{kAllAnew, "all_anew"}}) {
-      const ReadCost& cost = results[words].at(way);
-      row[name] = {{"ms", 1000 * cost.seconds}, {"rows", cost.rows}};
+    for (const Way& way : kWays) {
+      const ReadCost& cost = results[words].at(way.key);
+      row[way.key] = {{"ms", 1000 * cost.seconds}, {"rows", cost.rows}};
       if (!flags.json) {
         std::printf(" %10.3f %10lld", 1000 * cost.seconds, static_cast<long long>(cost.rows));
       }

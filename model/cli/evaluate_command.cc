@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -95,7 +96,9 @@ absl::Status RunEvaluate(const EvaluateFlags& flags) {
   }
   DRAGOMAN_ASSIGN_OR_RETURN(std::shared_ptr<const Policy> policy, ParsePolicy(flags.policy));
   SystemClock clock;
-  DRAGOMAN_ASSIGN_OR_RETURN(const OpenedModel model, OpenModel(flags.model, &clock));
+  OpenModelOptions open = flags.model;
+  if (flags.pace.seconds_per_word > 0) open.slots = std::max(open.slots, flags.pace.speakers);
+  DRAGOMAN_ASSIGN_OR_RETURN(const OpenedModel model, OpenModel(open, &clock));
   CorpusTranslationOptions options;
   options.source_language = model.package->manifest().source_language;
   options.policy = policy;
@@ -198,7 +201,8 @@ void AddEvaluateCommand(CLI::App* app, CommandBody* body) {
   command
       ->add_option("--speakers", flags->pace.speakers, "With --pace: lines spoken at the same time")
       ->capture_default_str()
-      ->check(CLI::Range(1, 4096));
+      ->check(CLI::Range(1, 4096))
+      ->needs("--pace");
   command->add_flag("--bootstrap", flags->bootstrap, "95 % intervals, 1000 resamples, seed 12345");
   command->add_flag("--json", flags->json, "One JSON object on standard output");
   command->callback([flags, body] { *body = [flags] { return RunEvaluate(*flags); }; });
