@@ -27,6 +27,7 @@ struct BenchFlags {
   double skip = 0;   // rate of random gates; 0: none
   double theta = 0;  // dial of the package's router; 0: none
   std::string text;  // source of the prompt; empty: any tokens
+  std::string router_exec = "auto";
   int32_t prompt = 64, generate = 64, depth = 0, rounds = 5;
   std::vector<int32_t> streams = {1, 8, 16, 32};
   bool json = false;
@@ -199,6 +200,7 @@ Json SkipReport(const BenchFlags& flags, const SkipFacts& facts, double dense_we
   Json json = Json::object();
   if (flags.theta > 0) {
     json["theta"] = flags.theta;
+    json["router_exec"] = flags.router_exec;
   } else {
     json["rate"] = flags.skip;
   }
@@ -255,6 +257,7 @@ absl::Status RunBench(const BenchFlags& flags) {
   SubjectOptions options = flags.subject;
   options.skip = flags.skip;
   options.router = flags.theta > 0;
+  options.router_exec = ParseRouterExec(flags.router_exec).value_or(RouterExec::kAuto);
   DRAGOMAN_ASSIGN_OR_RETURN(const Subject subject,
                             OpenSubject(options, static_cast<size_t>(most), flags.prompt,
                                         flags.depth + flags.generate, &clock));
@@ -361,6 +364,12 @@ void AddBenchCommand(CLI::App* app, CommandBody* body) {
                    "--text its rates are those of real text")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1.0));
+  command
+      ->add_option("--router-exec", flags->router_exec,
+                   "How rows that skip are computed: gather (only what runs), masked (all, then "
+                   "dropped) or auto")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "gather", "masked"}));
   command->add_option("--text", flags->text,
                       "Lines of source text for the prompt; what is generated continues it");
   command->add_option("--streams", flags->streams, "Numbers of parallel streams")

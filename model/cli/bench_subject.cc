@@ -82,6 +82,7 @@ absl::StatusOr<Subject> OpenSubject(const SubjectOptions& options, size_t stream
   BackendOptions backend;
   backend.device = options.device;
   backend.num_threads = options.threads;
+  backend.router_exec = options.router_exec;
   if (options.compute == "bfloat16") backend.compute = ComputeType::kBfloat16;
   if (!options.weights.empty()) backend.weights = ParseWeightType(options.weights);
   backend.max_pages = PagesForSlots(streams, source_rows, target_rows);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "model/api/backbone.h"
+#include "model/api/gate_rule.h"
 #include "model/package/model_package.h"
 
 namespace dragoman::model {
@@ -22,6 +23,7 @@ struct SubjectOptions {
   // package's router. Neither: no gate rule.
   double skip = 0;
   bool router = false;
+  RouterExec router_exec = RouterExec::kAuto;  // how rows that skip are computed
 };
 
 // Adds the flags of all fields to a command; one of --model and --shape is then required.

@@ -65,12 +65,6 @@ absl::StatusOr<OpenedModel> OpenModel(const OpenModelOptions& options, Clock* cl
   DRAGOMAN_ASSIGN_OR_RETURN(model.package, ModelPackage::Load(options.folder));
   DRAGOMAN_ASSIGN_OR_RETURN(model.tokenizer, LoadTokenizer(options.folder));
   const PackageManifest& manifest = model.package->manifest();
-  const std::optional<RouterExec> exec = ParseRouterExec(options.router_exec);
-  if (!exec.has_value()) {
-    return absl::InvalidArgumentError(absl::StrCat("router-exec \"", options.router_exec,
-                                                   "\" is unknown; use auto, gather or masked"));
-  }
-  backend.router_exec = *exec;
   backend.record_scores = options.record_gates;
   if (options.random_skip > 0) {
     backend.gates = RandomRule(options.random_skip, model.package->config().num_layers);

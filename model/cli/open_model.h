@@ -34,7 +34,6 @@ struct OpenModelOptions {
   double theta = 0;
   double random_skip = 0;  // rate of random gates instead of a router
   std::string router;      // router file; empty: that of the package
-  std::string router_exec = "auto";
   bool record_gates = false;
 };
 

@@ -7,14 +7,6 @@
 
 namespace dragoman::model {
 
-// The loop of streaming.md section 6 written down line by line, one row at a time on a backbone of
-// its own, words in whole segments. Returns the committed words as DescribeWords() does, each with
-// " @c" for the units that were visible, as
-// DescribeWordsWithDelays() does for an engine.
-std::vector<std::string> ReferenceWords(const TestModel& model, const Policy& policy,
-                                        const std::vector<SourceWord>& words,
-                                        const EngineOptions& options);
-
 // P1. Returns how many sentences had no READ because of an early end; those are exact.
 int CheckWaitKDelays(const TestModelFactory& factory, int sentences);
 // P2.

@@ -9,6 +9,14 @@
 namespace dragoman::model {
 namespace {
 
+// The layout of the sample's language, with demonstrations in its prompt if there are any.
+StreamLayout LayoutOf(const Sample& sample, const std::vector<StreamLayout>& layouts,
+                      const PackOptions& options) {
+  StreamLayout layout = layouts[sample.language];
+  layout.prompt = PromptOf(sample, layout.prompt, options);
+  return layout;
+}
+
 // Pack() for all but `group` with its own positions.
 MicroBatch PackMode(const std::vector<const Sample*>& samples,
                     const std::vector<StreamLayout>& layouts, const PackOptions& options) {
@@ -19,8 +27,7 @@ MicroBatch PackMode(const std::vector<const Sample*>& samples,
   MicroBatch batch;
   for (const Sample* sample : samples) {
     DrawSampleSchedule(*sample, options, &units);
-    StreamLayout layout = layouts[sample->language];
-    layout.prompt = PromptOf(*sample, layout.prompt, options);
+    const StreamLayout layout = LayoutOf(*sample, layouts, options);
     examples.push_back(LaySample(options.mode, options.positions, *sample, layout, units));
     const ModeRows& rows = examples.back().rows;
     cases.push_back(&rows);
@@ -100,8 +107,7 @@ MicroBatch Pack(const std::vector<const Sample*>& samples, const std::vector<Str
   MicroBatch batch;
   for (const Sample* sample : samples) {
     DrawSampleSchedule(*sample, options, &units);
-    StreamLayout layout = layouts[sample->language];
-    layout.prompt = PromptOf(*sample, layout.prompt, options);
+    const StreamLayout layout = LayoutOf(*sample, layouts, options);
     cases.push_back(MakeTrainingCase(*sample, layout, units));
     batch.tokens +=
         static_cast<int64_t>(cases.back().source_side.size() + cases.back().target_side.size());

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/conformance/backbone_conformance.h"
+#include "tests/support/tiny_model/tiny_router.h"
 
 namespace dragoman::model {
 namespace {
@@ -22,18 +23,9 @@ TinyModelOptions Shape() {
   return options;
 }
 
-// Scores of about unit variance, so that a threshold of 0 skips about half.
+// A tiny router without an exempt layer.
 Router RandomRouter(const ModelConfig& config, RandomStream random) {
-  Router router;
-  router.num_layers = config.num_layers;
-  router.width = config.hidden_size;
-  const double range = std::sqrt(12.0 / static_cast<double>(config.hidden_size));
-  for (int64_t i = 0; i < config.num_layers * 2 * config.hidden_size; ++i) {
-    router.weight.push_back(static_cast<float>(range * (random.NextUnit() - 0.5)));
-  }
-  for (int64_t i = 0; i < config.num_layers * 4; ++i) {
-    router.bias.push_back(static_cast<float>(0.2 * (random.NextUnit() - 0.5)));
-  }
+  Router router = MakeTinyRouter(config, random.NextBits());
   router.exempt.assign(static_cast<size_t>(config.num_layers), 0);
   return router;
 }
