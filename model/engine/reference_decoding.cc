@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "model/decode/stop_rules.h"
 #include "model/engine/plain_stream.h"
 
 namespace dragoman::model {

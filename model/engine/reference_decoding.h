@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "model/decode/stop_rules.h"
 #include "model/engine/engine_harness.h"
 
 namespace dragoman::model {
