@@ -1,6 +1,7 @@
-// Decoding written down line by line, one row at a time on a backbone of its own: what the engine is
-// held against. Words in whole segments; committed words come back as DescribeWords() gives them, each with " @c"
-// for the units that were visible, as DescribeWordsWithDelays() does for an engine.
+// Decoding written down line by line, one row at a time on a backbone of its own: what the engine
+// is held against. Words in whole segments; committed words come back as DescribeWords() gives
+// them, each with " @c" for the units that were visible, as DescribeWordsWithDelays() does for an
+// engine.
 #pragma once
 
 #include <span>
