@@ -225,6 +225,10 @@ TEST(EdgeTest, R26_DescriptorsRunOutAndTheServerServesAgain) {
   {
     std::deque<Socket> flood;
     for (int i = 0; i < 400; ++i) flood.emplace_back(server.server().port());
+    // The flood took the last descriptor, so one of its connections finds none.
+    while (server.Metric("dragoman_connections_refused_total", "reason=\"fd\"") == 0) {
+      std::this_thread::yield();
+    }
     running.Text("A sentence in the flood. ");
     EXPECT_TRUE(running.ReadUntil(is_final).has_segment_final());
   }
@@ -232,7 +236,6 @@ TEST(EdgeTest, R26_DescriptorsRunOutAndTheServerServesAgain) {
   ExpectServes(&server);
   EXPECT_LE(Steady::now() - begin, seconds(10));
   setrlimit(RLIMIT_NOFILE, &before);
-  EXPECT_GT(server.Metric("dragoman_connections_refused_total", "reason=\"fd\""), 0);
   running.HalfClose();
   EXPECT_TRUE(running.Finish().ok());
   server.ExpectConsistentAtRest();
