@@ -5,6 +5,7 @@
 
 #include "model/engine/engine_properties.h"
 #include "model/engine/plain_stream.h"
+#include "model/engine/reference_decoding.h"
 
 namespace dragoman::model {
 namespace {
@@ -16,13 +17,7 @@ int ReferenceAlignAtt(const TestModel& model, int64_t f, std::span<const SourceW
   const TokenId eos = model.layout.end_of_target;
   const auto W = static_cast<int64_t>(words.size());
   PlainStream stream(model);
-  std::vector<int32_t> E = {0};
-  for (const SourceWord& word : words) {
-    for (const TokenId token : word.tokens) stream.FeedSource(token);
-    E.push_back(E.back() + static_cast<int32_t>(word.tokens.size()));
-  }
-  for (const TokenId token : model.layout.source_end) stream.FeedSource(token);
-  E.push_back(E.back() + static_cast<int32_t>(model.layout.source_end.size()));
+  const std::vector<int32_t> E = FeedSegment(model, words, &stream);
   for (size_t i = 0; i + 1 < model.layout.target_header.size(); ++i) {
     stream.FeedTarget(model.layout.target_header[i], 0);
   }

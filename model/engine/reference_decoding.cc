@@ -3,9 +3,20 @@
 #include <algorithm>
 #include <limits>
 
-#include "model/engine/plain_stream.h"
-
 namespace dragoman::model {
+
+std::vector<int32_t> FeedSegment(const TestModel& model, std::span<const SourceWord> words,
+                                 PlainStream* stream) {
+  std::vector<int32_t> visible = {0};
+  for (const SourceWord& word : words) {
+    for (const TokenId token : word.tokens) stream->FeedSource(token);
+    visible.push_back(visible.back() + static_cast<int32_t>(word.tokens.size()));
+  }
+  for (const TokenId token : model.layout.source_end) stream->FeedSource(token);
+  visible.push_back(visible.back() + static_cast<int32_t>(model.layout.source_end.size()));
+  return visible;
+}
+
 namespace {
 
 // Feeds the header of a segment; the last header row sees `src_vis` source tokens.
@@ -23,13 +34,7 @@ void ReferenceSegment(const TestModel& model, const Policy& policy,
   const TokenId eos = model.layout.end_of_target;
   const auto W = static_cast<int64_t>(words.size());
   PlainStream stream(model);
-  std::vector<int32_t> E = {0};
-  for (const SourceWord& word : words) {
-    for (const TokenId token : word.tokens) stream.FeedSource(token);
-    E.push_back(E.back() + static_cast<int32_t>(word.tokens.size()));
-  }
-  for (const TokenId token : model.layout.source_end) stream.FeedSource(token);
-  E.push_back(E.back() + static_cast<int32_t>(model.layout.source_end.size()));
+  const std::vector<int32_t> E = FeedSegment(model, words, &stream);
 
   int64_t c = 0, j = 1;
   bool need = false, lock = false, open = false, header_fed = false;
@@ -130,13 +135,7 @@ void ReferenceAgreement(const TestModel& model, size_t n, int64_t step,
   const TokenId eos = model.layout.end_of_target;
   const auto W = static_cast<int64_t>(words.size());
   PlainStream stream(model);
-  std::vector<int32_t> E = {0};
-  for (const SourceWord& word : words) {
-    for (const TokenId token : word.tokens) stream.FeedSource(token);
-    E.push_back(E.back() + static_cast<int32_t>(word.tokens.size()));
-  }
-  for (const TokenId token : model.layout.source_end) stream.FeedSource(token);
-  E.push_back(E.back() + static_cast<int32_t>(model.layout.source_end.size()));
+  const std::vector<int32_t> E = FeedSegment(model, words, &stream);
   for (size_t i = 0; i + 1 < model.layout.target_header.size(); ++i) {
     stream.FeedTarget(model.layout.target_header[i], 0);
   }

@@ -10,8 +10,14 @@
 
 #include "model/decode/stop_rules.h"
 #include "model/engine/engine_harness.h"
+#include "model/engine/plain_stream.h"
 
 namespace dragoman::model {
+
+// Feeds words and end of source of one segment. Result [c]: source rows that c units make visible,
+// the end of the source being the last unit.
+std::vector<int32_t> FeedSegment(const TestModel& model, std::span<const SourceWord> words,
+                                 PlainStream* stream);
 
 // Whole source, then greedy decoding to the end or to `max_tokens`.
 std::vector<TokenId> BatchDecode(const TestModel& model, const std::vector<SourceWord>& words,
