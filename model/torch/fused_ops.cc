@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "model/torch/fused_loops.h"
+#include "model/torch/matrix_product.h"
 #include "torch/torch.h"
 
 // Without it at::parallel_for runs serially and says nothing.
@@ -180,7 +181,7 @@ class HeadLossFunction : public torch::autograd::Function<HeadLossFunction> {
                                double smoothing) {
     const torch::Tensor weight = head.to(hidden.scalar_type());
     // Logits, then their gradient in the same place.
-    torch::Tensor gradient = torch::mm(hidden, weight.t());
+    torch::Tensor gradient = MatrixProduct(hidden, weight.t(), hidden.scalar_type());
     const int64_t rows = gradient.size(0), vocab = gradient.size(1);
     std::vector<double> losses(rows);
     WithActivationType(gradient, [&](auto type) {
@@ -205,9 +206,11 @@ class HeadLossFunction : public torch::autograd::Function<HeadLossFunction> {
     const torch::Tensor &gradient = saved[0], &hidden = saved[1], &weight = saved[2];
     const double scale = gradients[0].item<double>();
     torch::Tensor dhidden, dhead;
-    if (context->needs_input_grad(0)) dhidden = torch::mm(gradient, weight).mul_(scale);
+    if (context->needs_input_grad(0)) {
+      dhidden = MatrixProduct(gradient, weight, gradient.scalar_type()).mul_(scale);
+    }
     if (context->needs_input_grad(1)) {
-      dhead = torch::mm(gradient.t(), hidden).to(torch::kFloat32).mul_(scale);
+      dhead = MatrixProduct(gradient.t(), hidden, torch::kFloat32).mul_(scale);
     }
     return {dhidden, dhead, torch::Tensor(), torch::Tensor()};
   }

@@ -2,6 +2,7 @@
 
 #include "model/torch/device_ops.h"
 #include "model/torch/fused_ops.h"
+#include "model/torch/matrix_product.h"
 #include "torch/torch.h"
 
 namespace dragoman::model {
@@ -17,7 +18,7 @@ class Bfloat16Linear : public torch::autograd::Function<Bfloat16Linear> {
     const torch::Tensor w16 = weight.to(torch::kBFloat16);
     context->save_for_backward({x16, w16});
     context->saved_data["type"] = x.scalar_type();
-    return torch::mm(x16, w16.t());
+    return MatrixProduct(x16, w16.t(), torch::kBFloat16);
   }
   static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context,
                                                torch::autograd::tensor_list gradients) {
@@ -25,9 +26,10 @@ class Bfloat16Linear : public torch::autograd::Function<Bfloat16Linear> {
     const torch::Tensor& g16 = gradients[0];
     torch::Tensor dx, dw;
     if (context->needs_input_grad(0)) {
-      dx = torch::mm(g16, saved[1]).to(context->saved_data["type"].toScalarType());
+      dx = MatrixProduct(g16, saved[1], torch::kBFloat16)
+               .to(context->saved_data["type"].toScalarType());
     }
-    if (context->needs_input_grad(1)) dw = torch::mm(g16.t(), saved[0]).to(torch::kFloat32);
+    if (context->needs_input_grad(1)) dw = MatrixProduct(g16.t(), saved[0], torch::kFloat32);
     return {dx, dw};
   }
 };

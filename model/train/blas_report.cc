@@ -6,6 +6,7 @@
 #include <chrono>
 #include <filesystem>
 
+#include "model/torch/matrix_product.h"
 #include "torch/torch.h"
 
 namespace dragoman::model {
@@ -17,7 +18,7 @@ double ProductGflops(torch::Dtype dtype) {
   double best = 0;
   for (int i = 0; i < 4; ++i) {  // the first run warms up
     const auto begin = std::chrono::steady_clock::now();
-    const torch::Tensor c = torch::mm(a, b);
+    const torch::Tensor c = MatrixProduct(a, b, dtype);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     best = std::max(best, 2.0 * 1024 * 512 * 1024 / took.count() / 1e9);
   }
