@@ -15,6 +15,7 @@ using CommandBody = std::function<absl::Status()>;
 
 void AddPrepareCommand(CLI::App* app, CommandBody* body);
 void AddTrainCommand(CLI::App* app, CommandBody* body);
+void AddAverageCommand(CLI::App* app, CommandBody* body);
 void AddEvaluateCommand(CLI::App* app, CommandBody* body);
 // Two: reproduce and reproduce-table.
 void AddReproduceCommands(CLI::App* app, CommandBody* body);

@@ -12,6 +12,7 @@ int main(int argc, char** argv) {
   CommandBody body;
   AddPrepareCommand(&app, &body);
   AddTrainCommand(&app, &body);
+  AddAverageCommand(&app, &body);
   AddEvaluateCommand(&app, &body);
   AddReproduceCommands(&app, &body);
   AddPlotCommand(&app, &body);

@@ -13,6 +13,7 @@
 #include "model/package/float_conversion.h"
 #include "model/package/model_package.h"
 #include "model/package/plain_name.h"
+#include "model/package/router_file.h"
 
 namespace dragoman::model {
 namespace {
@@ -130,6 +131,17 @@ absl::Status WritePackage(const std::string& folder, const PackageContents& cont
         absl::StrCat("the package would not load: ", std::string(loads.message())));
   }
   return ReplaceDirectory(temporary.path(), folder);
+}
+
+absl::Status PutRouter(const ModelPackage& package, Router router) {
+  router.base_digest = package.weights_digest();
+  DRAGOMAN_ASSIGN_OR_RETURN(const std::string bytes, SerializeRouter(router));
+  PackageManifest manifest = package.manifest();
+  manifest.sha256[kRouterFileName] = Sha256Hex(bytes);
+  DRAGOMAN_RETURN_IF_ERROR(
+      WriteFileAtomically(absl::StrCat(package.folder(), "/", kRouterFileName), bytes));
+  return WriteFileAtomically(absl::StrCat(package.folder(), "/", kManifestFileName),
+                             FormatManifest(manifest));
 }
 
 }  // namespace dragoman::model

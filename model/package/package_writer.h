@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "base/status.h"
+#include "model/api/gate_rule.h"
 #include "model/api/model_config.h"
 #include "model/package/manifest.h"
+#include "model/package/model_package.h"
 #include "model/package/safetensors.h"
 
 namespace dragoman::model {
@@ -26,5 +28,9 @@ struct PackageContents {
 // Errors: InvalidArgument (tensors do not fit the config, a weight is not finite, layout, names),
 // NotFound (a file to copy), Unavailable (disk).
 absl::Status WritePackage(const std::string& folder, const PackageContents& contents);
+
+// Puts a router into the folder of a package, bound to its weights, in place of one that is there.
+// Errors: those of SerializeRouter; Unavailable (disk).
+absl::Status PutRouter(const ModelPackage& package, Router router);
 
 }  // namespace dragoman::model

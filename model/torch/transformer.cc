@@ -63,7 +63,9 @@ torch::Tensor AddBranch(const torch::Tensor& x, const torch::Tensor& input,
     return FusedDropoutAdd(x, module_output(input), options.dropout);
   }
   const auto branch = [&](const torch::Tensor& rows) {
-    return Dropout(module_output(rows), options.dropout);
+    const torch::Tensor out = module_output(rows);
+    return options.fused ? FusedDropoutAdd(c10::nullopt, out, options.dropout)
+                         : Dropout(out, options.dropout);
   };
   if (!gates.defined()) return x + branch(input);
   const torch::Tensor gate = gates.select(1, module);

@@ -5,11 +5,10 @@
 #include <memory>
 #include <utility>
 
-#include "base/file.h"
-#include "base/sha256.h"
 #include "base/status_macros.h"
 #include "model/corpus/sample_stream.h"
 #include "model/package/model_package.h"
+#include "model/package/package_writer.h"
 #include "model/package/router_file.h"
 #include "model/torch/device.h"
 #include "model/torch/torch_guard.h"
@@ -268,17 +267,6 @@ absl::StatusOr<StaticModel> MakeStaticModel(
     }
     return pruned;
   });
-}
-
-absl::Status PutRouter(const ModelPackage& package, Router router) {
-  router.base_digest = package.weights_digest();
-  DRAGOMAN_ASSIGN_OR_RETURN(const std::string bytes, SerializeRouter(router));
-  PackageManifest manifest = package.manifest();
-  manifest.sha256[kRouterFileName] = Sha256Hex(bytes);
-  DRAGOMAN_RETURN_IF_ERROR(
-      WriteFileAtomically(absl::StrCat(package.folder(), "/", kRouterFileName), bytes));
-  return WriteFileAtomically(absl::StrCat(package.folder(), "/", kManifestFileName),
-                             FormatManifest(manifest));
 }
 
 }  // namespace dragoman::model

@@ -53,7 +53,4 @@ absl::StatusOr<StaticModel> MakeStaticModel(
     const std::vector<Sample>& held_out, const Router& router,
     const std::function<void(const std::string&)>& progress);
 
-// Puts a router into the folder of a package, bound to its weights.
-absl::Status PutRouter(const ModelPackage& package, Router router);
-
 }  // namespace dragoman::model
