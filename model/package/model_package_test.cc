@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "model/package/architecture_tensors.h"
 #include "model/package/float_conversion.h"
+#include "model/package/package_test_data.h"
 #include "model/package/package_writer.h"
 #include "tests/support/tiny_model/test_folder.h"
 
@@ -22,34 +23,11 @@ using absl::StatusCode;
 class ModelPackageTest : public ::testing::Test {
  protected:
   ModelPackageTest() {
-    ModelConfig& config = contents_.config;
-    config.vocab_size = 12;
-    config.hidden_size = 4;
-    config.num_layers = 1;
-    config.num_heads = 2;
-    config.num_kv_heads = 1;
-    config.head_dim = 2;
-    config.ffn_size = 6;
-    config.max_positions = 32;
-    PackageManifest& manifest = contents_.manifest;
-    manifest.name = "test";
-    manifest.description = "d";
-    manifest.license = "l";
-    manifest.source_language = "en";
-    manifest.target_languages = {"de"};
-    manifest.max_positions = 32;
-    manifest.prompts["de"] = {1, 3};
-    manifest.source_end = {4};
-    manifest.target_headers["de"] = {5};
-    manifest.end_of_target = 2;
-    for (const ExpectedTensor& expected : ExpectedTensors(config)) {
-      TensorView view{DType::kF32, expected.shape, {}};
-      std::vector<float> values(view.num_elements());
-      for (float& value : values) value = 0.25f + 0.001f * static_cast<float>(++counter_);
-      storage_[expected.name] = *EncodeFloats(values, DType::kF32);
-      view.bytes = storage_[expected.name];
-      contents_.tensors.push_back({expected.name, view});
-    }
+    int counter = 0;
+    SmallPackage small =
+        MakeSmallPackage([&] { return 0.25f + 0.001f * static_cast<float>(++counter); });
+    contents_ = std::move(small.contents);
+    storage_ = std::move(small.storage);  // a map that moves keeps its nodes
   }
 
   std::string folder() const { return root_ / "model"; }
@@ -65,7 +43,6 @@ class ModelPackageTest : public ::testing::Test {
   const TestFolder root_;
   PackageContents contents_;
   std::map<std::string, std::string> storage_;
-  int counter_ = 0;
 };
 
 TEST_F(ModelPackageTest, ALayerWithoutAModuleKeepsItsShape) {

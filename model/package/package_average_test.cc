@@ -1,12 +1,10 @@
 #include "model/package/package_average.h"
 
-#include <map>
-
 #include "base/file.h"
 #include "gtest/gtest.h"
-#include "model/package/architecture_tensors.h"
 #include "model/package/float_conversion.h"
 #include "model/package/model_package.h"
+#include "model/package/package_test_data.h"
 #include "model/package/package_writer.h"
 #include "model/package/router_file.h"
 #include "tests/support/tiny_model/test_folder.h"
@@ -26,38 +24,11 @@ class PackageAverageTest : public ::testing::Test {
   // A package whose weights are all `value`.
   std::string Write(const std::string& name, float value, DType dtype = DType::kF32,
                     const std::string& tokenizer = "tokenizer.model", int64_t layers = 1) {
-    PackageContents contents;
-    ModelConfig& config = contents.config;
-    config.vocab_size = 12;
-    config.hidden_size = 4;
-    config.num_layers = layers;
-    config.num_heads = 2;
-    config.num_kv_heads = 1;
-    config.head_dim = 2;
-    config.ffn_size = 6;
-    config.max_positions = 32;
-    PackageManifest& manifest = contents.manifest;
-    manifest.name = name;
-    manifest.description = "d";
-    manifest.license = "l";
-    manifest.source_language = "en";
-    manifest.target_languages = {"de"};
-    manifest.max_positions = 32;
-    manifest.prompts["de"] = {1, 3};
-    manifest.source_end = {4};
-    manifest.target_headers["de"] = {5};
-    manifest.end_of_target = 2;
-    contents.dtype = dtype;
-    contents.copies["tokenizer.model"] = root_ / tokenizer;
-    std::map<std::string, std::string> storage;
-    for (const ExpectedTensor& expected : ExpectedTensors(config)) {
-      TensorView view{DType::kF32, expected.shape, {}};
-      storage[expected.name] =
-          *EncodeFloats(std::vector<float>(view.num_elements(), value), DType::kF32);
-      view.bytes = storage[expected.name];
-      contents.tensors.push_back({expected.name, view});
-    }
-    const absl::Status written = WritePackage(root_ / name, contents);
+    SmallPackage package = MakeSmallPackage([&] { return value; }, layers);
+    package.contents.manifest.name = name;
+    package.contents.dtype = dtype;
+    package.contents.copies["tokenizer.model"] = root_ / tokenizer;
+    const absl::Status written = WritePackage(root_ / name, package.contents);
     EXPECT_TRUE(written.ok()) << written;
     return root_ / name;
   }
