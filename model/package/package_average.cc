@@ -97,12 +97,10 @@ absl::Status AveragePackages(const std::vector<std::string>& folders, const std:
   Sums sums;
   RouterSum routers;
   PackageContents contents;
-  std::string common;
+  std::unique_ptr<ModelPackage> first;
   for (const std::string& folder : folders) {
-    DRAGOMAN_ASSIGN_OR_RETURN(const std::unique_ptr<ModelPackage> package,
-                              ModelPackage::Load(folder));
-    if (common.empty()) {
-      common = Common(*package);
+    DRAGOMAN_ASSIGN_OR_RETURN(std::unique_ptr<ModelPackage> package, ModelPackage::Load(folder));
+    if (first == nullptr) {
       contents.config = package->config();
       contents.manifest = package->manifest();
       contents.dtype = package->Tensor(package->TensorNames().front())->dtype == DType::kBF16
@@ -113,7 +111,7 @@ absl::Status AveragePackages(const std::vector<std::string>& folders, const std:
           contents.copies[name] = absl::StrCat(folder, "/", name);
         }
       }
-    } else if (Common(*package) != common) {
+    } else if (Common(*package) != Common(*first)) {
       return absl::InvalidArgumentError(absl::StrCat(
           folder, ": config.json, tokenizer or layout differ from ", folders.front(),
           ": only packages of one model can be averaged, best of runs from the same weights"));
@@ -124,11 +122,10 @@ absl::Status AveragePackages(const std::vector<std::string>& folders, const std:
       Add(values, &sums[name]);
     }
     DRAGOMAN_RETURN_IF_ERROR(routers.Add(*package));
+    if (first == nullptr) first = std::move(package);
   }
   // Not moved later: views point into it.
   std::map<std::string, std::string, std::less<>> bytes;
-  DRAGOMAN_ASSIGN_OR_RETURN(const std::unique_ptr<ModelPackage> first,
-                            ModelPackage::Load(folders.front()));
   for (auto& [name, sum] : sums) {
     DRAGOMAN_ASSIGN_OR_RETURN(TensorView view, first->Tensor(name));
     DRAGOMAN_ASSIGN_OR_RETURN(bytes[name], EncodeFloats(Mean(sum, folders.size()), contents.dtype));

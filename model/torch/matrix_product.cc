@@ -1,5 +1,10 @@
 #include "model/torch/matrix_product.h"
 
+#if defined(__x86_64__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <algorithm>
 
 #include "model/torch/tile_matmul.h"
@@ -24,14 +29,27 @@ TileOperand Operand(const torch::Tensor& m) {
 
 }  // namespace
 
+bool TileUnitAvailable() {
+#if defined(__x86_64__)
+  static const bool available = [] {
+    constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
+    return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("amx-bf16") &&
+           syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  }();
+  return available;
+#else
+  return false;
+#endif
+}
+
 torch::Tensor MatrixProduct(const torch::Tensor& a, const torch::Tensor& b, torch::Dtype result) {
   const bool tiles = a.scalar_type() == torch::kBFloat16 && b.scalar_type() == torch::kBFloat16 &&
                      (result == torch::kBFloat16 || result == torch::kFloat32) && a.dim() == 2 &&
-                     b.dim() == 2 && a.device().is_cpu() && TileMatmulAvailable();
+                     b.dim() == 2 && a.device().is_cpu() && TileUnitAvailable();
   if (!tiles || a.size(1) != b.size(0)) return torch::mm(a, b).to(result);
   const torch::Tensor left = Dense(a) ? a : a.contiguous(), right = Dense(b) ? b : b.contiguous();
   torch::Tensor product = torch::empty({a.size(0), b.size(1)}, a.options().dtype(result));
-  if (product.numel() == 0) return product;
+  if (product.numel() == 0 || a.size(1) == 0) return product.zero_();
   TileProduct p{.a = Operand(left),
                 .b = Operand(right),
                 .rows = a.size(0),

@@ -10,4 +10,8 @@ namespace dragoman::model {
 // result is rounded to `result`, by torch to the type of the operands first.
 torch::Tensor MatrixProduct(const torch::Tensor& a, const torch::Tensor& b, torch::Dtype result);
 
+// True where the CPU has the unit (AMX-BF16) and the system lets this process use it. Asks the
+// system once.
+bool TileUnitAvailable();
+
 }  // namespace dragoman::model

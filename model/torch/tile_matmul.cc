@@ -7,8 +7,6 @@
 
 #if defined(__AMX_BF16__)
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 namespace dragoman::model {
 namespace {
@@ -181,15 +179,6 @@ void MultiplyBlock(const uint16_t* a, const uint16_t* b, int64_t steps, bool add
 
 }  // namespace
 
-bool TileMatmulAvailable() {
-  static const bool available = [] {
-    constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
-    return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("amx-bf16") &&
-           syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-  }();
-  return available;
-}
-
 int64_t PackedColumnsSize(const TileProduct& p) {
   return Blocks(p.columns, kTileBlock) * Blocks(p.depth, kTileDepth) * kBlockSize;
 }
@@ -245,7 +234,6 @@ void MultiplyRows(const TileProduct& p, int64_t first, int64_t last, const uint1
 
 namespace dragoman::model {
 
-bool TileMatmulAvailable() { return false; }
 int64_t PackedColumnsSize(const TileProduct&) { return 0; }
 void PackColumns(const TileProduct&, int64_t, int64_t, uint16_t*) {}
 void MultiplyRows(const TileProduct&, int64_t, int64_t, const uint16_t*) {}

@@ -1,7 +1,7 @@
 // Matrix products of bf16 numbers on the tile unit of x86 CPUs (AMX-BF16), for the trainer: several
 // times what the packaged oneDNN reaches at its shapes. One product is PackColumns over all column
 // blocks, then MultiplyRows over all rows; both may be split between threads at will, and the
-// result does not depend on the split.
+// result does not depend on the split. Only where TileUnitAvailable() of matrix_product.h.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +26,6 @@ struct TileProduct {
 };
 
 constexpr int64_t kTileBlock = 32;  // rows and columns of C that are computed together
-
-// True where the CPU has the unit and the system lets this process use it. Asks the system once.
-bool TileMatmulAvailable();
 
 // Room for B as PackColumns lays it out, in numbers.
 int64_t PackedColumnsSize(const TileProduct& product);

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "gtest/gtest.h"
-#include "model/torch/tile_matmul.h"
 #include "torch/torch.h"
 
 namespace dragoman::model {
@@ -27,7 +26,7 @@ torch::Tensor Random(int64_t rows, int64_t columns, bool transposed) {
 class TileProductTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!TileMatmulAvailable()) GTEST_SKIP() << "this CPU has no AMX-BF16";
+    if (!TileUnitAvailable()) GTEST_SKIP() << "this CPU has no AMX-BF16";
   }
 };
 
@@ -80,6 +79,10 @@ TEST_F(TileProductTest, TakesViewsWithGapsAndNoRows) {
     EXPECT_TRUE(torch::equal(MatrixProduct(a, b, torch::kBFloat16),
                              MatrixProduct(a.contiguous(), b, torch::kBFloat16)));
   }
+  // A sum over nothing is zero, as when no row runs a module.
+  const torch::Tensor nothing =
+      MatrixProduct(Random(40, 0, false), Random(0, 24, false), torch::kFloat32);
+  EXPECT_TRUE(torch::equal(nothing, torch::zeros({40, 24})));
   EXPECT_EQ(MatrixProduct(wide.slice(0, 0, 0), Random(64, 24, false), torch::kBFloat16).size(0), 0);
 }
 
