@@ -25,8 +25,11 @@ if(DRAGOMAN_WITH_TORCH)
   add_library(torch_external INTERFACE)
   target_include_directories(torch_external SYSTEM INTERFACE
     ${TORCH_INCLUDE_DIR} ${TORCH_INCLUDE_DIR}/torch/csrc/api/include)
-  target_link_libraries(torch_external INTERFACE ${TORCH_LIBRARY} ${TORCH_CPU_LIBRARY}
-                                                 ${C10_LIBRARY})
+  # libstdc++ stands first: PyTorch's own libtorch, from 2.5 to at least 2.11, exports a std::filesystem
+  # of an older compiler (pytorch/pytorch issue 133437), and the first library that has a symbol wins.
+  target_link_libraries(torch_external INTERFACE
+    -Wl,--push-state,--no-as-needed,-lstdc++,--pop-state
+    ${TORCH_LIBRARY} ${TORCH_CPU_LIBRARY} ${C10_LIBRARY})
   # Another libtorch, found through CMAKE_PREFIX_PATH, may have CUDA. Nothing names its symbols, and
   # its operations register themselves when it is loaded.
   find_library(TORCH_CUDA_LIBRARY torch_cuda)
