@@ -25,8 +25,9 @@ if(DRAGOMAN_WITH_TORCH)
   add_library(torch_external INTERFACE)
   target_include_directories(torch_external SYSTEM INTERFACE
     ${TORCH_INCLUDE_DIR} ${TORCH_INCLUDE_DIR}/torch/csrc/api/include)
-  # libstdc++ stands first: PyTorch's own libtorch, from 2.5 to at least 2.11, exports a std::filesystem
-  # of an older compiler (pytorch/pytorch issue 133437), and the first library that has a symbol wins.
+  # libstdc++ stands first: PyTorch's own libtorch since 2.5 exports a std::filesystem of another compiler
+  # (pytorch/pytorch issue 133437), and the first library that has a symbol wins. With 2.11 and libtorch
+  # first the trainer died whenever it dropped an old checkpoint; that this is why was inferred, not traced.
   target_link_libraries(torch_external INTERFACE
     -Wl,--push-state,--no-as-needed,-lstdc++,--pop-state
     ${TORCH_LIBRARY} ${TORCH_CPU_LIBRARY} ${C10_LIBRARY})

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sizes and vocabularies by short runs of equally many steps, as a Markdown table (model/pretrained/MODEL_CARD.md):
 #   scripts/explore_architectures.sh DATA_DIR OUT_DIR [--device cuda] [--steps 400] [--smoke]
-# DATA_DIR: train/ and dev/ as the model card names them. Trains on Tatoeba alone, 16,384 tokens a step; BLEU of policy
+# DATA_DIR: train/, dev/ and test/ as the model card names them. Trains on Tatoeba alone, 16,384 tokens a step; BLEU of policy
 # sentence on 1,000 lines of each development set, loss of the first 300 in bits per character of the reference.
 # What is done already is skipped.
 set -euo pipefail
@@ -34,7 +34,7 @@ number() { grep -oE "\"$1\": *[0-9.e+-]+" | tail -1 | sed -E 's/.*: *//'; }
 echo "| run | parameters | de | fr | es | bits per character |"
 echo "|---|---:|---:|---:|---:|---:|"
 explore() {  # name, vocabulary, field=value...
-  local name=$1 vocabulary=$2 flags=() field language
+  local name=$1 vocabulary=$2 flags=() field language files
   shift 2
   for field in "$@"; do flags+=(--set "$field"); done
   files=$(printf '"%s",' "$data"/dev/tatoeba.dev.en-{de,fr,es}.tsv.xz)
